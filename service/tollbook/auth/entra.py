@@ -1,0 +1,99 @@
+"""Microsoft Entra ID: bearer tokens from azure-identity, fetched off the event loop and kept until shortly before they end.
+
+https://learn.microsoft.com/azure/developer/python/sdk/authentication/overview
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import httpx
+
+from tollbook.errors import ConfigError, UpstreamError
+
+if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken
+
+SCOPE = "https://cognitiveservices.azure.com/.default"
+"""What a token for Azure OpenAI and Azure AI must be good for."""
+
+_MARGIN = 300
+"""Seconds before its end at which a token is replaced."""
+
+
+class Credential(Protocol):
+    """What azure-identity's credentials offer."""
+
+    def get_token(self, *scopes: str) -> AccessToken: ...
+
+
+class EntraAuth(httpx.Auth):
+    """A bearer token of `credential`, made at the first request: `make` may load azure-identity.
+
+    At most one refresh runs at a time; it runs in a thread, because azure-identity's credentials block (they ask the
+    metadata service, a command-line tool or the login server). Raises UpstreamError("auth") when no token can be had.
+    """
+
+    def __init__(self, make: Callable[[], Credential], scope: str = SCOPE) -> None:
+        self._make = make
+        self._scope = scope
+        self._credential: Credential | None = None
+        self._token: AccessToken | None = None
+        self._refreshing = asyncio.Lock()
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        if not self._fresh():
+            async with self._refreshing:
+                if not self._fresh():
+                    self._token = await asyncio.to_thread(self._fetch)
+        assert self._token is not None
+        request.headers["authorization"] = f"Bearer {self._token.token}"
+        yield request
+
+    def _fresh(self) -> bool:
+        return self._token is not None and self._token.expires_on - time.time() > _MARGIN
+
+    def _fetch(self) -> AccessToken:
+        try:
+            if self._credential is None:
+                self._credential = self._make()
+            return self._credential.get_token(self._scope)
+        except ConfigError:
+            raise
+        except Exception as error:
+            # azure-identity's errors name the credentials that were tried, not their secrets.
+            raise UpstreamError(f"No Entra ID token: {error}", "auth") from error
+
+    def __repr__(self) -> str:
+        return f"EntraAuth({self._scope!r})"
+
+
+def secret_credential(tenant_id: str, client_id: str, client_secret: str) -> Callable[[], Credential]:
+    """A service principal with a secret."""
+
+    def make() -> Credential:
+        credential: Credential = _identity().ClientSecretCredential(tenant_id, client_id, client_secret)
+        return credential
+
+    return make
+
+
+def default_credential() -> Callable[[], Credential]:
+    """Whatever the machine has: environment, workload or managed identity, `az login`."""
+
+    def make() -> Credential:
+        credential: Credential = _identity().DefaultAzureCredential()
+        return credential
+
+    return make
+
+
+def _identity() -> Any:
+    try:
+        import azure.identity as identity
+    except ImportError:
+        raise ConfigError('Entra ID needs azure-identity: pip install "tollbook[azure]".') from None
+    return identity

@@ -1,0 +1,132 @@
+"""tollbook check: what a configuration means, before it is used. Nothing is sent."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from tollbook.errors import ConfigError
+
+from .configured import config_argument, configured
+from .places import Place, places, problems
+from .terminal import complain, note, printable, say, table
+
+if TYPE_CHECKING:
+    from tollbook.config import Config, Deployment
+    from tollbook.pricing import PriceBook
+
+HELP = "validate a configuration and price every model in it; sends nothing"
+
+
+def arguments(parser: ArgumentParser) -> None:
+    config_argument(parser)
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="a dry run: for each deployment in full where its requests would go, how they authenticate and which "
+        "language they speak",
+    )
+
+
+def run(args: Namespace) -> int:
+    config = configured(args)
+    found = places(config, os.environ)
+    prices, mistakes = _prices(config)
+    source = config.source or "no file, models from the environment"
+    say(f"{source}: {_count(len(config.routes), 'model')}, {_count(len(found), 'deployment')}")
+    say()
+    if args.live:
+        for place in found:
+            _tell(place, prices[place.deployment.id])
+    elif found:
+        _draw(found, prices)
+    if unpriced := [place.deployment.name for place in found if prices[place.deployment.id] == UNPRICED]:
+        say(f"\nUnpriced: {printable(', '.join(dict.fromkeys(unpriced)))}")
+        say(
+            "  Their calls are booked without a cost. Set input_cost_per_token and output_cost_per_token, or base_model."
+        )
+    if config.warnings:
+        say(f"\nIgnored ({len(config.warnings)}):")
+        for warning in config.warnings:
+            say(f"  {printable(warning)}")
+    if wrong := [*mistakes, *problems(found)]:
+        complain("\n  ".join(["these models cannot be served:", *wrong]))
+        return 1
+    note("\nAll right.")
+    return 0
+
+
+UNPRICED = "unpriced"
+
+
+def _prices(config: Config) -> tuple[dict[str, str], list[str]]:
+    """The price of each deployment in words, and the own prices that cannot be applied."""
+    from tollbook.pricing import PriceBook
+
+    book = PriceBook()
+    prices: dict[str, str] = {}
+    mistakes: list[str] = []
+    for deployment in config.deployments.values():
+        try:
+            prices[deployment.id] = _price(book, deployment)
+        except ConfigError as error:
+            prices[deployment.id] = UNPRICED
+            mistakes.append(error.message)
+    return prices, mistakes
+
+
+def _price(book: PriceBook, deployment: Deployment) -> str:
+    named = deployment.prices or deployment.base_model or deployment.provider == "simulated"
+    if "*" in deployment.model and not named:
+        return "by model"
+    rates = book.rates(deployment.provider, deployment.model, deployment)
+    if rates is None:
+        return UNPRICED
+    sides = (("in", rates.usd("input")), ("out", rates.usd("output")))
+    told = [f"${usd:f} {side}" for side, usd in sides if usd is not None]
+    more = " (more for long input)" if rates.thresholds else ""
+    return ", ".join(told) + more if told else UNPRICED
+
+
+def _draw(found: list[Place], prices: dict[str, str]) -> None:
+    columns = ("Model", "Deployment", "Provider", "Its model", "URL", "Auth", "Dialect", "USD per 1M tokens")
+    rows = []
+    for place in found:
+        deployment, endpoint = place.deployment, place.endpoint
+        where = (endpoint.url, endpoint.auth_scheme, _dialect(place)) if endpoint else (_missing(place), "", "")
+        rows.append(
+            (deployment.name, deployment.id, deployment.provider, deployment.model, *where, prices[deployment.id])
+        )
+    table(columns, rows)
+
+
+def _tell(place: Place, price: str) -> None:
+    deployment, endpoint = place.deployment, place.endpoint
+    lines = [("deployment", deployment.id), ("provider", deployment.provider), ("its model", deployment.model)]
+    if endpoint:
+        lines += [("url", f"POST {endpoint.url}")]
+        if endpoint.stream_url != endpoint.url:
+            lines += [("streamed", f"POST {endpoint.stream_url}")]
+        lines += [("auth", endpoint.auth_scheme), ("dialect", _dialect(place))]
+    else:
+        lines += [("url", _missing(place))]
+    lines += [("price", price if price in (UNPRICED, "by model") else f"{price} per 1M tokens")]
+    say(printable(deployment.name))
+    for name, value in lines:
+        say(f"  {name:<12}{printable(value)}")
+    say()
+
+
+def _dialect(place: Place) -> str:
+    assert place.endpoint is not None
+    module = getattr(place.endpoint.dialect, "__name__", type(place.endpoint.dialect).__name__)
+    return str(module).rpartition(".")[2]
+
+
+def _missing(place: Place) -> str:
+    return "cannot be served" if place.problem else "as the request names the provider"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

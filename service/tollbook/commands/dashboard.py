@@ -1,0 +1,60 @@
+"""tollbook dashboard: the pages that read the books, in a process of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from argparse import ArgumentParser, Namespace
+from importlib.util import find_spec
+from pathlib import Path
+
+from .serve import is_loopback, port_number
+from .terminal import complain, note
+
+HELP = "run the dashboard, which reads a running gateway"
+
+
+def arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=port_number, default=8501, help="port to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--url",
+        default=os.environ.get("TOLLBOOK_URL", "http://127.0.0.1:4000"),
+        help="the gateway (default: $TOLLBOOK_URL, else http://127.0.0.1:4000). "
+        "Its key is read from $TOLLBOOK_API_KEY, never from the command line, which others can see",
+    )
+
+
+def run(args: Namespace) -> int:
+    app = _app()
+    if app is None:
+        complain('the dashboard is not installed. Install it with: pip install "tollbook[dashboard]"')
+        return 1
+    if not is_loopback(args.host):
+        note(f"the dashboard asks nobody for a password, and {args.host} is reachable from others")
+    environment = {**os.environ, "TOLLBOOK_URL": args.url}
+    try:
+        return subprocess.run(command(app, args.host, args.port), env=environment, check=False).returncode  # noqa: S603
+    except KeyboardInterrupt:
+        return 0
+
+
+def command(app: Path, host: str, port: int) -> list[str]:
+    """Streamlit's command line (https://docs.streamlit.io/develop/api-reference/configuration/config.toml)."""
+    options = {
+        "server.address": host,
+        "server.port": str(port),
+        "server.headless": "true",
+        "browser.gatherUsageStats": "false",
+    }
+    flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+    return [sys.executable, "-m", "streamlit", "run", str(app), *flags]
+
+
+def _app() -> Path | None:
+    package = find_spec("tollbook_dashboard")
+    if package is None or package.origin is None or find_spec("streamlit") is None:
+        return None
+    app = Path(package.origin).with_name("app.py")
+    return app if app.is_file() else None

@@ -1,0 +1,377 @@
+"""The keys of a configuration, as data: name -> reader. `config.example.yaml` explains every one of them to people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from . import foreign
+from .problems import Wrong, suggestion
+from .reading import (
+    Reader,
+    Value,
+    anything,
+    entries,
+    flag,
+    headers,
+    kind,
+    list_of,
+    long_text,
+    mapping_of,
+    names_by_name,
+    number,
+    object_,
+    one_of,
+    section,
+    text,
+    url,
+    whole,
+)
+from .types import MAX_NAME, CaptureContent, PreCallCheck, Strategy, TrustRemoteContext
+
+Keys = Mapping[str, Reader[Any]]
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
+
+_seconds = number(above=True)
+
+
+def _identifier(value: Value) -> str:
+    """An id that may stand in headers, paths and logs."""
+    found = text(value)
+    if not _ID.fullmatch(found):
+        raise Wrong("an id has up to 128 letters, digits and . _ : / @ + - and begins with a letter or digit")
+    return found
+
+
+def _header_name(value: Value) -> str:
+    (name,) = headers(Value({text(value): "-"}, value.steps, value.problems, value.environment)) or (None,)
+    if name is None:
+        return ""
+    return name.lower()
+
+
+def pattern(value: Value) -> str:
+    """A public model name: up to 256 characters with at most one "*"."""
+    found = text(value)
+    if found.count("*") > 1:
+        raise Wrong('at most one "*"')
+    if len(found) > MAX_NAME:
+        raise Wrong(f"at most {MAX_NAME} characters")
+    return found
+
+
+def _strategy(value: Value) -> Strategy:
+    if text(value) in foreign.STRATEGIES:
+        value.problems.warn(value.steps, 'not known here: "simple-shuffle" is used')
+        return "simple-shuffle"
+    # The second version counts in Redis; here both count in the gateway.
+    read: Strategy = one_of(Strategy, {"usage-based-routing-v2": "usage-based-routing"})(value)
+    return read
+
+
+def _pre_call_checks(value: Value) -> tuple[PreCallCheck, ...]:
+    def check(item: Value) -> PreCallCheck | None:
+        if text(item) in foreign.PRE_CALL_CHECKS:
+            item.problems.warn(item.steps, f'"{text(item)}" is not used')
+            return None
+        known: PreCallCheck = one_of(PreCallCheck)(item)
+        return known
+
+    return tuple(found for found in list_of(check)(value) if found is not None)
+
+
+def _aliases(value: Value) -> dict[str, tuple[str, bool]]:
+    """alias -> (model, hidden). LiteLLM writes `alias: model` or `alias: {model: ..., hidden: true}`."""
+
+    def alias(item: Value) -> tuple[str, bool]:
+        if not isinstance(item.raw, Mapping):
+            return text(item), False
+        found = section(item, {"model": text, "hidden": flag})
+        if "model" not in found:
+            raise Wrong('"model" is missing')
+        return found["model"], found.get("hidden", False)
+
+    return mapping_of(alias)(value)
+
+
+TELEMETRY: Keys = {
+    "service_name": text,
+    "cost_attributes": list_of(text),
+    "capture_content": one_of(CaptureContent),
+    "trust_remote_context": one_of(TrustRemoteContext),
+}
+
+GENERAL: Keys = {
+    "master_key": text,
+    "data_dir": text,
+    "store_prompts_in_spend_logs": flag,
+    "retention_days": number(above=True),
+    "end_user_header": _header_name,
+    "max_request_size_mb": number(above=True),
+    "drop_params": flag,
+}
+GENERAL_SYNONYMS = {"user_header_name": "end_user_header", "content_retention_days": "retention_days"}
+
+_FALLBACKS: Keys = {
+    "fallbacks": names_by_name,
+    "default_fallbacks": list_of(text),
+    "context_window_fallbacks": names_by_name,
+    "content_policy_fallbacks": names_by_name,
+}
+
+ROUTER: Keys = {
+    "routing_strategy": _strategy,
+    "num_retries": whole(),
+    "retry_after": number(),
+    "timeout": _seconds,
+    "stream_timeout": _seconds,
+    "allowed_fails": whole(),
+    "cooldown_time": number(),
+    "disable_cooldowns": flag,
+    **_FALLBACKS,
+    "max_fallbacks": whole(),
+    "optional_pre_call_checks": _pre_call_checks,
+    "model_group_alias": _aliases,
+    "enable_weighted_failover": flag,
+}
+
+LITELLM: Keys = {
+    "drop_params": flag,
+    "num_retries": whole(),
+    "request_timeout": _seconds,
+    "allowed_fails": whole(),
+    "cooldown_time": number(),
+    "forward_traceparent_to_llm_provider": flag,
+    **_FALLBACKS,
+}
+
+TIMEOUTS: Keys = {"connect": _seconds, "first_event": _seconds, "idle": _seconds, "total": _seconds}
+
+
+def _timeouts(value: Value) -> dict[str, float]:
+    return section(value, TIMEOUTS)
+
+
+PLACE: Keys = {
+    "model": text,
+    "custom_llm_provider": text,
+    "api_key": text,
+    "api_base": url,
+    "api_version": text,
+    "organization": text,
+    "base_model": text,
+    "extra_headers": headers,
+    "extra_body": object_,
+    "timeout": _seconds,
+    "stream_timeout": _seconds,
+    "timeouts": _timeouts,
+    "max_retries": whole(),
+    "weight": number(),
+    "order": whole(),
+    "rpm": whole(least=1),
+    "tpm": whole(least=1),
+    "max_parallel_requests": whole(least=1),
+    "tags": list_of(text),
+    "drop_params": flag,
+    "use_chat_completions_api": flag,
+    "propagate_trace": flag,
+    "allow_private_addresses": flag,
+    "options": object_,
+}
+PARAMS_SYNONYMS = {
+    "base_url": "api_base",
+    "headers": "extra_headers",
+    "num_retries": "max_retries",
+    "max_tokens": "max_output_tokens",
+    "max_completion_tokens": "max_output_tokens",
+}
+
+
+def _credentials(value: Value) -> Any:
+    """A service account: its file's name, its JSON as text, or as a mapping."""
+    if isinstance(value.raw, Mapping):
+        return object_(value)
+    return long_text(value)
+
+
+# What only some providers understand: option -> (its reader, the providers; none means all).
+_BEDROCK, _VERTEX, _AZURE = ("bedrock",), ("vertex_ai",), ("azure", "azure_ai")
+OPTIONS: Mapping[str, tuple[Reader[Any], tuple[str, ...]]] = {
+    "aws_access_key_id": (text, _BEDROCK),
+    "aws_secret_access_key": (text, _BEDROCK),
+    "aws_session_token": (text, _BEDROCK),
+    "aws_region_name": (text, _BEDROCK),
+    "aws_profile_name": (text, _BEDROCK),
+    "aws_role_name": (text, _BEDROCK),
+    "aws_session_name": (text, _BEDROCK),
+    "aws_external_id": (text, _BEDROCK),
+    "aws_web_identity_token": (text, _BEDROCK),
+    "aws_sts_endpoint": (url, _BEDROCK),
+    "aws_bedrock_runtime_endpoint": (url, _BEDROCK),
+    "vertex_project": (text, _VERTEX),
+    "vertex_location": (text, _VERTEX),
+    "vertex_credentials": (_credentials, _VERTEX),
+    "azure_ad_token": (text, _AZURE),
+    "azure_scope": (text, _AZURE),
+    "tenant_id": (text, _AZURE),
+    "client_id": (text, _AZURE),
+    "client_secret": (text, _AZURE),
+    "region_name": (text, ()),
+    "access_token": (text, ()),
+}
+# Providers whose options are all above; a provider from outside may understand any of them.
+OWN_PROVIDERS = frozenset({"openai", "anthropic", "gemini", "simulated", *_BEDROCK, *_VERTEX, *_AZURE})
+
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+def _text_or_object(value: Value) -> Any:
+    if isinstance(value.raw, str | Mapping):
+        return anything(value)
+    raise Wrong(f"expected text or a mapping, got {kind(value.raw)}")
+
+
+def _list(value: Value) -> list[Any]:
+    if isinstance(value.raw, str) or not isinstance(found := anything(value), list):
+        raise Wrong(f"expected a list, got {kind(value.raw)}")
+    return found
+
+
+# Request parameters that a deployment may preset, by their Responses names
+# (https://platform.openai.com/docs/api-reference/responses/create), then those of other APIs that dialects know.
+REQUEST: Keys = {
+    "background": flag,
+    "context_management": anything,
+    "include": list_of(text),
+    "instructions": long_text,
+    "max_output_tokens": whole(least=1),
+    "max_tool_calls": whole(),
+    "metadata": object_,
+    "moderation": anything,
+    "parallel_tool_calls": flag,
+    "prompt": object_,
+    "prompt_cache_key": text,
+    "prompt_cache_options": object_,
+    "prompt_cache_retention": text,
+    "reasoning": object_,
+    "safety_identifier": text,
+    "service_tier": text,
+    "store": flag,
+    "stream_options": object_,
+    "temperature": number(),
+    "text": object_,
+    "tool_choice": _text_or_object,
+    "tools": _list,
+    "top_logprobs": whole(),
+    "top_p": number(),
+    "truncation": text,
+    "user": text,
+    "frequency_penalty": number(least=-2),
+    "logit_bias": object_,
+    "min_p": number(),
+    "presence_penalty": number(least=-2),
+    "repetition_penalty": number(),
+    "seed": whole(least=-(2**63)),
+    "stop": anything,
+    "thinking": object_,
+    "top_k": whole(),
+}
+# Chat Completions' names for parts of `reasoning` and `text`.
+SHORT: Keys = {
+    "reasoning_effort": one_of(ReasoningEffort),
+    "verbosity": text,
+    "response_format": object_,
+}
+
+# Prices in USD, by the names of LiteLLM's price map
+# (https://github.com/BerriAI/litellm/blob/main/model_prices_and_context_window.json). A price per token may end in
+# `_above_200k_tokens`, and then in a service tier; any hosted tool may have a `<tool>_cost_per_call`.
+TOKEN_PRICES = (
+    "input_cost_per_token",
+    "output_cost_per_token",
+    "cache_read_input_token_cost",
+    "cache_creation_input_token_cost",
+    "cache_creation_input_token_cost_above_1hr",
+    "output_cost_per_reasoning_token",
+    "input_cost_per_audio_token",
+    "output_cost_per_audio_token",
+    "cache_read_input_audio_token_cost",
+    "input_cost_per_image_token",
+    "output_cost_per_image_token",
+)
+_OTHER_PRICES = (
+    "input_cost_per_request",
+    "search_context_cost_per_query",
+    "file_search_cost_per_1k_calls",
+    "web_search_cost_per_call",
+)
+PRICES = (*TOKEN_PRICES, *_OTHER_PRICES)
+REQUIRED_PRICES = ("input_cost_per_token", "output_cost_per_token")
+_PRICE = re.compile(
+    rf"({'|'.join(TOKEN_PRICES)})(_above_[0-9]{{1,7}}k_tokens)?(_flex|_priority|_batches)?"
+    rf"|{'|'.join(_OTHER_PRICES)}"
+    r"|(?!input_|output_)[a-z][a-z0-9_]{0,63}_cost_per_call"
+)
+
+
+def is_price(name: str) -> bool:
+    """Whether a key is a price: the names above and their variants."""
+    return _PRICE.fullmatch(name) is not None
+
+
+def price(name: str) -> Reader[Any] | None:
+    """The reader of a price; None for any other key."""
+    return _price if is_price(name) else None
+
+
+def _price(value: Value) -> Any:
+    if isinstance(value.raw, Mapping) and value.steps[-1] == "search_context_cost_per_query":
+        return mapping_of(number())(value)
+    return number()(value)
+
+
+PARAMS: Keys = {
+    **PLACE,
+    **{name: read for name, (read, _) in OPTIONS.items()},
+    **REQUEST,
+    **SHORT,
+    **dict.fromkeys(PRICES, _price),
+}
+
+MODEL_INFO: Keys = {"id": _identifier, "base_model": text, **dict.fromkeys(PRICES, _price)}
+
+
+def _as_given(value: Value) -> Value:
+    """A section that is read later, with what others say."""
+    entries(value)
+    return value
+
+
+ENTRY: Keys = {"model_name": pattern, "litellm_params": _as_given, "model_info": _as_given}
+ENTRY_SYNONYMS = {"params": "litellm_params"}
+
+
+def _entries_list(value: Value) -> list[Value]:
+    raw = value.raw
+    if not isinstance(raw, list | tuple):
+        raise Wrong(f"expected a list of models, got {kind(raw)}")
+    return [value.child(index, item) for index, item in enumerate(raw)]
+
+
+TOP: Keys = {
+    "model_list": _entries_list,
+    "router_settings": _as_given,
+    "litellm_settings": _as_given,
+    "general_settings": _as_given,
+    "telemetry": _as_given,
+}
+
+
+def mistaken_option(name: str, provider: str) -> str:
+    """Why an option does not fit a provider; "" when it does."""
+    providers = OPTIONS[name][1]
+    if not providers or provider in providers or provider not in OWN_PROVIDERS:
+        return ""
+    return f"is for {' and '.join(providers)}, and this deployment is {provider}.{suggestion(name, PLACE)}"

@@ -1,0 +1,83 @@
+"""usageMetadata -> tokens in disjoint kinds.
+
+https://ai.google.dev/api/generate-content#UsageMetadata: the prompt's count includes what came from a cache; what tools
+put into the prompt and what the model thought are counted apart from prompt and answer. Counts per modality are parts
+of these totals; video and documents are billed like text and stay with it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tollbook.responses.usage import Usage, count
+
+
+def usage(metadata: dict[str, Any], tools: dict[str, int]) -> Usage:
+    """The tokens that `metadata` tells; `tools` are the calls of Gemini's own tools so far.
+
+    Their sum is totalTokenCount, unless that is less than its parts.
+    """
+    prompt = count(metadata.get("promptTokenCount"))
+    by_tools = count(metadata.get("toolUsePromptTokenCount"))
+    cached = min(count(metadata.get("cachedContentTokenCount")), prompt)
+    answer = count(metadata.get("candidatesTokenCount"))
+    thoughts = count(metadata.get("thoughtsTokenCount"))
+    # Older versions leave out a count of the model's that the total still holds.
+    missing = count(metadata.get("totalTokenCount")) - prompt - by_tools - answer - thoughts
+    if missing > 0 and not (answer and thoughts):
+        answer += missing
+
+    cached_audio = min(_modality(metadata, "cacheTokensDetails", "AUDIO"), cached)
+    cached_image = min(_modality(metadata, "cacheTokensDetails", "IMAGE"), cached - cached_audio)
+    heard = _modality(metadata, "promptTokensDetails", "AUDIO") + _modality(
+        metadata, "toolUsePromptTokensDetails", "AUDIO"
+    )
+    seen = _modality(metadata, "promptTokensDetails", "IMAGE") + _modality(
+        metadata, "toolUsePromptTokensDetails", "IMAGE"
+    )
+    fresh = prompt + by_tools - cached
+    input_audio = min(max(heard - cached_audio, 0), fresh)
+    input_image = min(max(seen - cached_image, 0), fresh - input_audio)
+    output_audio = min(_modality(metadata, "candidatesTokensDetails", "AUDIO"), answer)
+    output_image = min(_modality(metadata, "candidatesTokensDetails", "IMAGE"), answer - output_audio)
+    return Usage(
+        input=fresh - input_audio - input_image,
+        input_audio=input_audio,
+        input_image=input_image,
+        cache_read=cached - cached_audio,
+        cache_read_audio=cached_audio,
+        output=answer - output_audio - output_image,
+        output_audio=output_audio,
+        output_image=output_image,
+        reasoning=thoughts,
+        tools=dict(tools),
+    )
+
+
+_TIERS = {
+    "STANDARD": "default",
+    "ON_DEMAND": "default",
+    "FLEX": "flex",
+    "ON_DEMAND_FLEX": "flex",
+    "PRIORITY": "priority",
+    "ON_DEMAND_PRIORITY": "priority",
+    "PROVISIONED_THROUGHPUT": "scale",  # OpenAI's word for throughput that was bought before
+}
+
+
+def tier(metadata: dict[str, Any]) -> str | None:
+    """The tier that served, in OpenAI's words: serviceTier of AI Studio, trafficType of Vertex."""
+    for name in ("serviceTier", "trafficType"):
+        value = metadata.get(name)
+        if isinstance(value, str) and value and not value.upper().endswith("UNSPECIFIED"):
+            return _TIERS.get(value.upper(), value.lower())
+    return None
+
+
+def _modality(metadata: dict[str, Any], details: str, modality: str) -> int:
+    rows = metadata.get(details)
+    return sum(
+        count(row.get("tokenCount"))
+        for row in (rows if isinstance(rows, list) else ())
+        if isinstance(row, dict) and row.get("modality") == modality
+    )

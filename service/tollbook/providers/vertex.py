@@ -1,0 +1,157 @@
+"""Vertex AI: Gemini in Gemini's language, Claude in Anthropic's, other partners in OpenAI's.
+
+https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference,
+https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai and
+https://cloud.google.com/vertex-ai/generative-ai/docs/migrate/openai/overview
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from tollbook.auth.header import bearer, header
+from tollbook.config import Deployment
+from tollbook.dialects import Dialect, chat, gemini, messages
+from tollbook.errors import ConfigError
+from tollbook.transport.wire import decode
+
+from . import Endpoint
+
+if TYPE_CHECKING:
+    import httpx
+
+PROVIDER = "vertex_ai"
+KEY_VARIABLES: tuple[str, ...] = ("GOOGLE_APPLICATION_CREDENTIALS",)
+
+VERSION = "v1"
+CLAUDE_VERSION = "vertex-2023-10-16"
+_VERSIONED = re.compile(r"/v1(beta\d*)?$")
+_PUBLISHED = re.compile(r"(?:publishers/)?(?P<publisher>google|anthropic)/(?:models/)?(?P<model>.+)")
+
+
+def endpoint(deployment: Deployment, environment: Mapping[str, str]) -> Endpoint:
+    """`{api_base}/v1/projects/{project}/locations/{location}/...`; with an api_key alone, Vertex in express mode, which
+    has no project. Raises ConfigError naming what is missing."""
+    publisher, model = _published(deployment.model)
+    auth, scheme = _auth(deployment, environment)
+    base = _base(deployment, environment, express=scheme == "x-goog-api-key")
+    dialect: Dialect = gemini
+    adjust: Callable[[dict[str, Any]], dict[str, Any]] | None = _gemini
+    if publisher == "openapi":
+        url = stream_url = f"{base}/endpoints/openapi/chat/completions"
+        dialect, adjust = chat, None
+    elif publisher == "anthropic":
+        url, stream_url = _methods(base, publisher, model, "rawPredict", "streamRawPredict")
+        dialect, adjust = messages, _claude
+    elif model.isdigit():
+        # A tuned model is called at the endpoint that it was deployed to.
+        url = f"{base}/endpoints/{model}:generateContent"
+        stream_url = f"{base}/endpoints/{model}:streamGenerateContent?alt=sse"
+    else:
+        url, stream_url = _methods(base, publisher, model, "generateContent", "streamGenerateContent?alt=sse")
+    return Endpoint(
+        provider=PROVIDER,
+        dialect=dialect,
+        url=url,
+        stream_url=stream_url,
+        headers=dict(deployment.extra_headers),
+        auth=auth,
+        adjust=adjust,
+        propagate=deployment.propagate_trace,
+        auth_scheme=scheme,
+    )
+
+
+def _published(model: str) -> tuple[str, str]:
+    """Publisher and model: "claude-..." is Anthropic's, a name with another publisher goes to the OpenAI endpoint."""
+    found = _PUBLISHED.fullmatch(model)
+    if found:
+        return found["publisher"], found["model"]
+    if model.startswith("claude"):
+        return "anthropic", model
+    return ("openapi" if "/" in model else "google"), model
+
+
+def _methods(base: str, publisher: str, model: str, plain: str, streamed: str) -> tuple[str, str]:
+    url = f"{base}/publishers/{publisher}/models/{quote(model, safe='@')}"
+    return f"{url}:{plain}", f"{url}:{streamed}"
+
+
+def _base(deployment: Deployment, environment: Mapping[str, str], *, express: bool) -> str:
+    options = deployment.options
+    location = _first(options.get("vertex_location"), environment, "VERTEXAI_LOCATION", "GOOGLE_CLOUD_LOCATION")
+    project = _first(options.get("vertex_project"), environment, "VERTEXAI_PROJECT", "GOOGLE_CLOUD_PROJECT")
+    project = project or _project_of(options.get("vertex_credentials"))
+    missing = [] if project else ["vertex_project (or VERTEXAI_PROJECT)"]
+    if not location:
+        missing.append("vertex_location (or VERTEXAI_LOCATION)")
+    if missing and not express:
+        raise ConfigError(f"Deployment {deployment.name!r} on Vertex AI needs {' and '.join(missing)}.")
+    root = (deployment.api_base or _host(location or "global")).rstrip("/")
+    if not _VERSIONED.search(root):
+        root += "/" + (deployment.api_version or VERSION)
+    return root if missing else f"{root}/projects/{project}/locations/{location}"
+
+
+def _host(location: str) -> str:
+    """https://cloud.google.com/vertex-ai/generative-ai/docs/learn/locations: regions, multi-regions and global."""
+    if location == "global":
+        return "https://aiplatform.googleapis.com"
+    if location in ("us", "eu"):
+        return f"https://aiplatform.{location}.rep.googleapis.com"
+    return f"https://{location}-aiplatform.googleapis.com"
+
+
+def _auth(deployment: Deployment, environment: Mapping[str, str]) -> tuple[httpx.Auth, str]:
+    options = deployment.options
+    token = options.get("vertex_access_token") or options.get("access_token")
+    if token:
+        return bearer(str(token)), "bearer"
+    if deployment.api_key:
+        return header("x-goog-api-key", deployment.api_key), "x-goog-api-key"
+    from tollbook.auth.google import GoogleAuth
+
+    return GoogleAuth(_text(options.get("vertex_credentials")) or environment.get(KEY_VARIABLES[0]) or None), "google"
+
+
+def _text(credentials: Any) -> str | None:
+    """A path or JSON; the JSON may stand in the configuration as an object."""
+    if isinstance(credentials, Mapping):
+        from tollbook.transport.wire import encode
+
+        return encode(dict(credentials)).decode()
+    return str(credentials) if credentials else None
+
+
+def _project_of(credentials: Any) -> str | None:
+    """The project that a service account given as JSON belongs to; a file is not opened here."""
+    text = _text(credentials)
+    if text is None or not text.lstrip().startswith("{"):
+        return None
+    try:
+        info = decode(text)
+    except ValueError:
+        return None
+    project = info.get("project_id") if isinstance(info, dict) else None
+    return project if isinstance(project, str) and project else None
+
+
+def _first(option: Any, environment: Mapping[str, str], *names: str) -> str | None:
+    return str(option) if option else next((environment[name] for name in names if environment.get(name)), None)
+
+
+def _claude(body: dict[str, Any]) -> dict[str, Any]:
+    """The model is in the address, and the version in the body."""
+    return {"anthropic_version": CLAUDE_VERSION, **{name: value for name, value in body.items() if name != "model"}}
+
+
+def _gemini(body: dict[str, Any]) -> dict[str, Any]:
+    """Only AI Studio knows `includeServerSideToolInvocations`; Vertex combines tools without it."""
+    config = {
+        name: v for name, v in (body.get("toolConfig") or {}).items() if name != "includeServerSideToolInvocations"
+    }
+    body = {name: value for name, value in body.items() if name != "toolConfig"}
+    return {**body, "toolConfig": config} if config else body

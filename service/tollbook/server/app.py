@@ -1,0 +1,140 @@
+"""The application: routes, errors, start and stop. Wiring only."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from litestar import Litestar, Request, get
+from litestar.config.app import AppConfig
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.response import Response
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from tollbook.access.keys import Keys
+from tollbook.config import Config
+from tollbook.errors import TollbookError
+from tollbook.gateway import Gateway
+from tollbook.pricing.book import PriceBook
+from tollbook.storage import connect_store, open_store
+from tollbook.storage.keys import KeyTable
+from tollbook.telemetry import Telemetry
+from tollbook.version import VERSION
+
+from . import admin, errors, routes
+
+_log = logging.getLogger("tollbook")
+
+
+@get(["/health/live", "/healthz"], sync_to_thread=False)
+def live() -> dict[str, str]:
+    """Whether the process answers."""
+    return {"status": "ok"}
+
+
+@get(["/health", "/health/ready", "/readyz"])
+async def ready(request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
+    """Whether it can serve: the books are open and prices are loaded."""
+    gateway = cast("Gateway | None", request.app.state.get("gateway"))
+    if gateway is None:
+        return Response({"status": "starting"}, status_code=503)
+    return Response({"status": "ok", "version": VERSION})
+
+
+def create_app(
+    config: Config, *, environment: Mapping[str, str], data_dir: Path | None, worker: str | None = None
+) -> ASGIApp:
+    """The gateway as an ASGI application.
+
+    `data_dir` None keeps everything in memory. `worker` names this process among several; then the recorder is a process
+    of its own and must be running.
+    """
+
+    telemetry = Telemetry(config.telemetry, environment)
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        settings = config.general
+        table = KeyTable(data_dir)
+        keys = Keys(table, master_key=settings.master_key)
+        keys.watch()
+        options = {
+            "retention_days": settings.retention_days,
+            "content": settings.store_prompts_in_spend_logs,
+        }
+        if worker is not None and data_dir is not None:
+            store = connect_store(data_dir, worker=worker, content=settings.store_prompts_in_spend_logs)
+        else:
+            store = open_store(data_dir, **cast("dict[str, Any]", options))
+        book = PriceBook()
+        book.warm(config.deployments.values())
+        telemetry.start()
+        observers = [telemetry.observer] if telemetry.observer is not None else []
+        gateway = Gateway(config, store=store, book=book, environment=environment, observers=observers)
+        app.state.access, app.state.gateway = keys, gateway
+        try:
+            yield
+        finally:
+            await gateway.close()
+            keys.close()
+            table.close()
+            telemetry.stop()
+
+    app = Litestar(
+        route_handlers=[live, ready, *routes.ROUTES, *admin.ROUTES],
+        lifespan=[lifespan],
+        state=State({"gateway": None}),
+        exception_handlers={
+            HTTPException: errors.http_error,
+            TollbookError: errors.own_error,
+            Exception: errors.fault,
+        },
+        request_max_body_size=config.general.max_request_bytes,
+        openapi_config=OpenAPIConfig(
+            title="Tollbook",
+            version=VERSION,
+            description="The gateway that keeps the books: OpenAI's Responses API for every provider.",
+            path="/docs",
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        ),
+        logging_config=None,
+        on_app_init=[_plain],
+    )
+    return cast("ASGIApp", telemetry.wrap(_without_websockets(cast("ASGIApp", app))))
+
+
+def _plain(settings: AppConfig) -> AppConfig:
+    """No debug pages, whatever the environment says: they would show requests."""
+    settings.debug = False
+    return settings
+
+
+def _without_websockets(app: ASGIApp) -> ASGIApp:
+    """Answers 426 to a WebSocket upgrade, so that clients that try one first (Codex) come back over HTTP at once."""
+
+    async def http_only(scope: Scope, receive: Receive, send: Send) -> None:
+        if str(scope["type"]) != "websocket":
+            await app(scope, receive, send)
+            return
+        await receive()
+        error = TollbookError(
+            "WebSocket is not offered; use HTTP with server-sent events.",
+            status=426,
+            type="invalid_request_error",
+            code="upgrade_required",
+        )
+        from tollbook.transport.wire import encode
+
+        body = encode(error.envelope())
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        refuse = cast("Any", send)
+        await refuse({"type": "websocket.http.response.start", "status": 426, "headers": headers})
+        await refuse({"type": "websocket.http.response.body", "body": body, "more_body": False})
+
+    return cast("ASGIApp", http_only)

@@ -1,0 +1,104 @@
+"""Start and stop: one process, or several workers with a recorder of their own beside them."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from tollbook.config import Config, default_config, load_config
+from tollbook.errors import ConfigError
+
+from .app import create_app
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp
+
+_log = logging.getLogger("tollbook")
+
+GRACE = 30
+"""Seconds that streams get to end when the gateway is asked to stop."""
+
+_CONFIG, _DATA, _STARTED = "TOLLBOOK_WORKER_CONFIG", "TOLLBOOK_WORKER_DATA_DIR", "TOLLBOOK_WORKER_OF"
+
+
+def serve(config: Config, *, host: str, port: int, workers: int, data_dir: Path) -> None:
+    """Run until SIGINT or SIGTERM. Raises ConfigError when the address and the settings do not go together."""
+    check_address(host, config)
+    if workers > 1:
+        _serve_workers(config, host=host, port=port, workers=workers, data_dir=data_dir)
+        return
+    app = create_app(config, environment=os.environ, data_dir=data_dir)
+    uvicorn.Server(uvicorn.Config(app, host=host, port=port, **_settings())).run()
+
+
+def check_address(host: str, config: Config) -> None:
+    """A gateway without a master key stays on this machine."""
+    if config.general.master_key is None and not loopback(host):
+        raise ConfigError(
+            f"Refusing to listen on {host} without a master key: anybody who reaches it could spend your money. "
+            "Set general_settings.master_key, or use --host 127.0.0.1."
+        )
+
+
+def loopback(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _settings() -> dict[str, Any]:
+    return {
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "timeout_graceful_shutdown": GRACE,
+        "timeout_keep_alive": 75,
+        "ws": "websockets-sansio",
+        "lifespan": "on",
+    }
+
+
+def _serve_workers(config: Config, *, host: str, port: int, workers: int, data_dir: Path) -> None:
+    """Workers share the port; DuckDB's file belongs to the recorder alone, so that is a process of its own."""
+    recorder = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-m", "tollbook", "recorder", "--data-dir", str(data_dir), *_retention(config)],
+        stdin=subprocess.DEVNULL,
+    )
+    os.environ[_CONFIG] = str(config.source or "")
+    os.environ[_DATA] = str(data_dir)
+    os.environ[_STARTED] = str(os.getpid())
+    try:
+        uvicorn.run(
+            "tollbook.server.run:worker_app", factory=True, host=host, port=port, workers=workers, **_settings()
+        )
+    finally:
+        recorder.send_signal(signal.SIGTERM)
+        recorder.wait(timeout=GRACE)
+
+
+def _retention(config: Config) -> list[str]:
+    days = config.general.retention_days
+    return [] if days is None else ["--retention-days", str(days)]
+
+
+def worker_app() -> ASGIApp:
+    """The application of one worker, from what the first process left in the environment."""
+    environment: Mapping[str, str] = os.environ
+    source = environment.get(_CONFIG) or None
+    config = load_config(Path(source), environment) if source else default_config(environment)
+    return create_app(
+        config, environment=environment, data_dir=Path(environment[_DATA]), worker=f"worker-{os.getpid()}"
+    )

@@ -1,0 +1,375 @@
+"""The only sender: a body to an endpoint, the answer's bytes to frames, the frames to a reader.
+
+Everything that can go wrong on the way becomes one `UpstreamError`. Connections are pooled per event loop, by httpx on
+aiohttp's transport (about a third of the CPU of httpx's own).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from time import time_ns
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from .call import Attempt
+from .config import Timeouts
+from .dialects import Reader
+from .errors import TollbookError, UpstreamError
+from .providers import Endpoint
+from .responses.draft import Draft
+from .transport.eventstream import EventStreamDecoder
+from .transport.frame import Frame
+from .transport.sse import SSEDecoder
+from .transport.wire import decode, encode
+
+if TYPE_CHECKING:
+    import httpx
+
+LARGEST_BODY = 64 * 1024 * 1024
+"""Bytes of an answer that is not a stream."""
+
+LARGEST_ERROR = 1024 * 1024
+"""Bytes of a refusal that are read."""
+
+_FORWARDED = (
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+    "x-request-id",
+    "openai-processing-ms",
+    "openai-version",
+)
+
+
+@dataclass(slots=True)
+class _Answer:
+    status: int
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
+
+
+class Upstream:
+    """Sends requests to providers. One instance serves any number of event loops; `aclose` closes this loop's connections."""
+
+    def __init__(self, *, connections: int = 1000) -> None:
+        self._connections = connections
+        self._clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
+
+    async def ask(
+        self,
+        endpoint: Endpoint,
+        body: dict[str, Any],
+        draft: Draft,
+        reader: Reader,
+        *,
+        stream: bool,
+        headers: Mapping[str, str],
+        timeouts: Timeouts,
+        attempt: Attempt,
+    ) -> AsyncGenerator[list[Frame]]:
+        """Send and read; yields the draft's new frames as they come, until the answer is complete.
+
+        Notes what it learns in `attempt`. Raises UpstreamError, also after frames were given: then the line was cut or
+        the provider failed in the middle. Closing the generator closes the connection at once.
+        """
+        began = asyncio.get_running_loop().time()
+        clock = _Clock(began, timeouts)
+        async with AsyncExitStack() as stack:
+            try:
+                async with clock.until_first():
+                    answer = await stack.enter_async_context(self._send(endpoint, body, stream, headers, timeouts))
+                attempt.first_byte = time_ns()
+                attempt.status_code = answer.status
+                attempt.headers = _forwarded(answer.headers)
+                attempt.upstream_request_id = _request_id(answer.headers)
+                if answer.status >= 400:
+                    raise await _refusal(endpoint, answer, clock)
+                if 300 <= answer.status < 400:
+                    raise UpstreamError(f"The upstream answered with a redirect ({answer.status}).", "server")
+                async for frames in _read(answer, draft, reader, clock):
+                    yield frames
+            except TollbookError:
+                raise
+            except Exception as failure:
+                raise _failure(failure, begun=attempt.first_byte is not None) from failure
+
+    @asynccontextmanager
+    async def _send(
+        self, endpoint: Endpoint, body: dict[str, Any], stream: bool, headers: Mapping[str, str], timeouts: Timeouts
+    ) -> AsyncIterator[_Answer]:
+        if endpoint.adjust is not None:
+            body = endpoint.adjust(body)
+        raw = encode(body)
+        if endpoint.local is not None:
+            local = await endpoint.local(raw)
+            yield _Answer(local.status, local.headers, local.chunks)
+            return
+        client = self._client()
+        request = client.build_request(
+            "POST",
+            endpoint.stream_url if stream else endpoint.url,
+            content=raw,
+            headers={"content-type": "application/json", **endpoint.headers, **headers},
+            timeout=_timeout(timeouts),
+        )
+        response = await client.send(request, auth=endpoint.auth, stream=True)
+        try:
+            yield _Answer(response.status_code, response.headers, response.aiter_bytes())
+        finally:
+            await response.aclose()
+
+    async def call(self, endpoint: Endpoint, method: str, url: str, *, timeouts: Timeouts) -> Any:
+        """A small request beside the main one (GET, DELETE or cancel of a stored response). The decoded JSON answer.
+
+        Raises UpstreamError; `upstream_status` 404 means that the provider does not know it.
+        """
+        clock = _Clock(asyncio.get_running_loop().time(), Timeouts(total=60.0, first_event=60.0))
+        try:
+            client = self._client()
+            request = client.build_request(method, url, headers=dict(endpoint.headers), timeout=_timeout(timeouts))
+            async with clock.until_first():
+                response = await client.send(request, auth=endpoint.auth, stream=True)
+            try:
+                answer = _Answer(response.status_code, response.headers, response.aiter_bytes())
+                if answer.status >= 400:
+                    raise await _refusal(endpoint, answer, clock)
+                return decode(await _collect(answer.chunks, LARGEST_BODY, clock) or b"null")
+            finally:
+                await response.aclose()
+        except TollbookError:
+            raise
+        except Exception as failure:
+            raise _failure(failure, begun=False) from failure
+
+    def _client(self) -> httpx.AsyncClient:
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            client = self._clients[loop] = _new_client(self._connections)
+        return client
+
+    async def aclose(self) -> None:
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+
+
+def _new_client(connections: int) -> httpx.AsyncClient:
+    import aiohttp
+    import httpx
+    import yarl
+    from httpx_aiohttp import AiohttpTransport
+    from httpx_aiohttp.transport import AiohttpResponseStream
+
+    class Transport(AiohttpTransport):
+        """httpx on aiohttp, with the URL sent as it is written: a signature covers `%3A`, not `:` (AWS Signature Version 4)."""
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if not isinstance(self.client, aiohttp.ClientSession):
+                connector = aiohttp.TCPConnector(limit=connections, keepalive_timeout=30.0, ttl_dns_cache=60)
+                self.client = aiohttp.ClientSession(
+                    connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+                )
+            connect = request.extensions["timeout"]["connect"]
+            response = await self.client.request(
+                request.method,
+                yarl.URL(str(request.url), encoded=True),
+                headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw],
+                data=request.content or None,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect),
+            )
+            return httpx.Response(
+                response.status,
+                headers=list(response.raw_headers),
+                stream=AiohttpResponseStream(response),
+                request=request,
+            )
+
+    return httpx.AsyncClient(transport=Transport(), follow_redirects=False, trust_env=False)
+
+
+def _timeout(timeouts: Timeouts) -> httpx.Timeout:
+    import httpx
+
+    return httpx.Timeout(timeouts.total, connect=timeouts.connect, pool=timeouts.connect)
+
+
+class _Clock:
+    """The three waits of an attempt. Times are the event loop's."""
+
+    def __init__(self, began: float, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
+        self._end = began + timeouts.total
+        self._first = min(began + timeouts.first_event, self._end)
+        self._next = self._first
+
+    def heard(self) -> None:
+        """An event came: from now on the time between events counts."""
+        self._next = min(asyncio.get_running_loop().time() + self._timeouts.idle, self._end)
+
+    @asynccontextmanager
+    async def until_first(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout_at(self._first):
+                yield
+        except TimeoutError:
+            raise self._late() from None
+
+    async def next(self, chunks: AsyncIterator[bytes]) -> bytes | None:
+        """The next chunk, or None at the end."""
+        try:
+            async with asyncio.timeout_at(self._next):
+                return await anext(chunks, None)
+        except TimeoutError:
+            raise self._late() from None
+
+    def _late(self) -> UpstreamError:
+        if self._next >= self._end:
+            return UpstreamError(
+                f"The upstream was not done within {self._timeouts.total:g} s.",
+                "timeout",
+                code="upstream_total_timeout",
+            )
+        if self._next == self._first:
+            return UpstreamError(
+                f"The upstream sent no first event within {self._timeouts.first_event:g} s.",
+                "timeout",
+                code="upstream_first_event_timeout",
+            )
+        return UpstreamError(
+            f"The upstream was silent for {self._timeouts.idle:g} s.", "timeout", code="upstream_idle_timeout"
+        )
+
+
+async def _read(answer: _Answer, draft: Draft, reader: Reader, clock: _Clock) -> AsyncIterator[list[Frame]]:
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    decoder: SSEDecoder | EventStreamDecoder
+    if kind == "application/vnd.amazon.eventstream":
+        decoder = EventStreamDecoder()
+    elif kind == "text/event-stream":
+        decoder = SSEDecoder()
+    else:
+        _whole(await _collect(answer.chunks, LARGEST_BODY, clock), kind, draft, reader)
+        yield draft.take()
+        return
+    cut: UpstreamError | None = None
+    heard = False
+    while True:
+        try:
+            chunk = await clock.next(answer.chunks)
+        except UpstreamError:
+            raise
+        except Exception as failure:  # the line broke: what is complete counts, then the reader says whether it was all
+            cut, chunk = _failure(failure, begun=True), None
+        try:
+            for frame in decoder.feed(chunk) if chunk is not None else decoder.flush():
+                reader.feed(frame)
+                heard = True
+        except ValueError as broken:
+            raise UpstreamError(f"The upstream's stream is broken: {broken}.", "server") from None
+        if chunk is None:
+            break
+        if heard and draft.has_output:
+            clock.heard()
+        if draft.frames:
+            yield draft.take()
+        if draft.done:
+            return
+    if not heard:
+        raise cut or UpstreamError("The upstream sent an empty stream.", "server")
+    try:
+        reader.end()
+    except UpstreamError as truncated:
+        raise (cut or truncated) if truncated.kind == "truncated" else truncated from None
+    yield draft.take()
+
+
+def _whole(raw: bytes, kind: str, draft: Draft, reader: Reader) -> None:
+    try:
+        body = decode(raw)
+    except ValueError as broken:
+        what = "nothing" if not raw.strip() else f"{kind or 'something without a content type'}, not JSON ({broken})"
+        raise UpstreamError(f"The upstream answered {what}.", "server") from None
+    reader.whole(body)
+    if not draft.done:
+        draft.end()
+
+
+async def _collect(chunks: AsyncIterator[bytes], most: int, clock: _Clock) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while (chunk := await clock.next(chunks)) is not None:
+        parts.append(chunk)
+        size += len(chunk)
+        if size > most:
+            raise UpstreamError(f"The upstream's answer is larger than {most} bytes.", "server")
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _refusal(endpoint: Endpoint, answer: _Answer, clock: _Clock) -> UpstreamError:
+    """The provider's own words, as far as they can be read."""
+    body = b""
+    try:
+        body = await _collect(answer.chunks, LARGEST_ERROR, clock)
+    except Exception as unreadable:
+        body = str(unreadable).encode()
+    error = endpoint.dialect.error(answer.status, body, answer.headers)
+    error.headers = {**_forwarded(answer.headers), **error.headers}
+    if error.request_id is None:
+        error.request_id = _request_id(answer.headers)
+    return error
+
+
+def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:
+    """Answer headers that clients act on or look at (OpenAI SDKs, Codex)."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if name in _FORWARDED or name.startswith(("x-ratelimit-", "anthropic-ratelimit-", "x-codex-"))
+    }
+
+
+def _request_id(headers: Mapping[str, str]) -> str | None:
+    for name in ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-goog-request-id", "cf-ray"):
+        value = headers.get(name)
+        if value:
+            return value
+    return None
+
+
+def _failure(failure: Exception, *, begun: bool) -> UpstreamError:
+    """An exception of the client libraries in our words."""
+    import aiohttp
+    import httpx
+
+    match failure:
+        case httpx.DecodingError() | zlib.error() | aiohttp.http_exceptions.ContentEncodingError():
+            return UpstreamError("The upstream's answer cannot be decompressed.", "server")
+        case aiohttp.ConnectionTimeoutError():
+            return UpstreamError("No connection to the upstream in time.", "timeout", code="upstream_connect_timeout")
+        case httpx.TimeoutException() | TimeoutError():
+            return UpstreamError("The upstream did not answer in time.", "timeout")
+        case aiohttp.ClientResponseError() | aiohttp.http_exceptions.HttpProcessingError() if not begun:
+            return UpstreamError(f"The upstream does not speak HTTP as it should: {_reason(failure)}.", "server")
+        case aiohttp.InvalidURL() | httpx.InvalidURL() | aiohttp.ClientConnectorError():
+            return UpstreamError(f"No connection to the upstream: {_reason(failure)}.", "connection")
+        case aiohttp.ClientError() | httpx.TransportError() | OSError():
+            if begun:
+                return UpstreamError("The upstream's connection broke before the answer was complete.", "truncated")
+            return UpstreamError(f"The upstream's connection broke: {_reason(failure)}.", "connection")
+    return UpstreamError(f"The upstream's answer cannot be read ({type(failure).__name__}).", "server")
+
+
+def _reason(failure: Exception) -> str:
+    return str(failure).strip().rstrip(".") or type(failure).__name__
+
+
+def place(url: str) -> tuple[str, int]:
+    """Host and port of a URL, for spans."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)

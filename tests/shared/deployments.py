@@ -1,0 +1,86 @@
+"""A deployment of the gateway for every recording: where each of them would live if the replay server were the provider."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from tollbook.config import Config, config_from
+from tollbook.providers import Endpoint
+from tollbook.providers.registry import endpoint_of
+
+from .library import entries
+
+# The collection's name of a host -> ours. Hosts without a row of their own speak plain Chat Completions.
+PROVIDER = {
+    "azure-ai": "azure_ai",
+    "vertex": "vertex_ai",
+    "copilot": "openai_like",
+    "crusoe": "openai_like",
+    "databricks": "databricks",
+    "doubleword": "openai_like",
+    "gpustack": "openai_like",
+    "huggingface": "huggingface",
+    "llamacpp": "llamafile",
+    "lmstudio": "lm_studio",
+    "local": "openai_like",
+    "mistralrs": "openai_like",
+    "pydantic-gateway": "openai_like",
+    "snowflake": "snowflake",
+    "together": "together_ai",
+    "vercel-gateway": "vercel_ai_gateway",
+    "venice": "openai_like",
+    "zai": "zai",
+}
+
+
+def params(entry: dict[str, Any], base: str) -> dict[str, Any]:
+    """`litellm_params` for one recording that answers at `base` (a URL without a trailing slash)."""
+    api, host = entry["api"], entry["provider"]
+    model = entry["model"] or "a-model"
+    provider = PROVIDER.get(host, host)
+    found: dict[str, Any] = {"api_base": base}
+    if host == "bedrock" and api.startswith("openai."):
+        model = f"{'responses' if api == 'openai.responses' else 'chat'}/{model}"
+    elif api.startswith("bedrock.invoke") and "claude" in model:
+        model = f"invoke/{model}"
+    elif api == "openai.chat":
+        found["use_chat_completions_api"] = True
+        if host == "gemini":
+            provider = "openai_like"  # Gemini's own endpoint that is compatible with OpenAI
+    elif api == "openai.responses" and provider not in ("openai", "azure", "azure_ai", "xai"):
+        provider = "openai"
+    elif api == "anthropic.messages":
+        provider = "anthropic"
+    if api.startswith("openai.") and provider != "azure":
+        found["api_base"] = f"{base}/v1"
+    if provider == "bedrock":
+        found |= {
+            "aws_access_key_id": "AKIDEXAMPLE",
+            "aws_secret_access_key": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+            "aws_region_name": "us-east-1",
+        }
+    elif provider == "vertex_ai":
+        found |= {"vertex_project": "test-project", "vertex_location": "us-central1", "access_token": "ya29.test"}
+    else:
+        found["api_key"] = "sk-test"
+    if provider == "azure":
+        found["api_version"] = "2025-04-01-preview"
+    return {"model": f"{provider}/{model}", **found}
+
+
+@cache
+def _config() -> Config:
+    listed = [
+        {"model_name": entry["id"], "litellm_params": params(entry, f"http://127.0.0.1:1/{entry['id']}")}
+        for entry in entries()
+    ]
+    return config_from({"model_list": listed}, {})
+
+
+@cache
+def endpoint(recording_id: str) -> Endpoint:
+    """Where, and in which language, the gateway would send a call for this recording."""
+    route = _config().route(recording_id)
+    assert route is not None
+    return endpoint_of(route.deployments[0], {})
