@@ -193,15 +193,6 @@ def test_a_wildcard_needs_something_to_stand_for_and_is_no_name_itself() -> None
     assert config.route("x" * 300) is None
 
 
-def test_the_same_name_gets_the_same_objects_and_many_names_do_not_pile_up() -> None:
-    config = default_config(ENVIRONMENT)
-
-    assert config.route("openai/a") is config.route("openai/a")
-    for number in range(3000):
-        config.route(f"openai/{number}")
-    assert len(config._resolved) <= 1024
-
-
 def test_aliases_lead_to_models_and_hidden_ones_are_not_listed(load: Any) -> None:
     config = load(one("", "router_settings: {model_group_alias: {gpt-4: m, secret: {model: m, hidden: true}}}"))
 
@@ -295,7 +286,9 @@ def test_options_are_those_of_the_provider(load: Any, wrong: Any) -> None:
         "model_list: [{model_name: a, litellm_params: {model: bedrock/x, region_name: eu-1, aws_profile_name: p}}]"
     )
 
-    assert deployment(config).options == {"region_name": "eu-1", "aws_region_name": "eu-1", "aws_profile_name": "p"}
+    assert deployment(config).options == {"aws_region_name": "eu-1", "aws_profile_name": "p"}
+    assert "roles are assumed by a profile" in wrong(one("aws_role_name: x"))
+    assert "region_name: not used" in load(one("region_name: eu")).warnings[0]
     assert "aws_region_name: is for bedrock, and this deployment is openai." in wrong(one("aws_region_name: eu-1"))
     assert "unknown key" in wrong(one("aws_regoin_name: eu-1"))
 
@@ -489,6 +482,24 @@ def test_settings_of_litellm_that_are_not_used_are_warnings_with_their_place(loa
     assert config.router.routing_strategy == "simple-shuffle"
 
 
+def test_what_is_read_and_not_followed_is_told(load: Any) -> None:
+    config = load(
+        one(
+            "tags: [a]",
+            "router_settings: {routing_strategy: least-busy, optional_pre_call_checks: "
+            "[responses_api_deployment_check, session_affinity, prompt_caching]}",
+        )
+    )
+
+    assert [warning.partition(": ")[2] for warning in config.warnings] == [
+        "model_list[0].litellm_params.tags: has no effect in this version",
+        "router_settings.routing_strategy: this version has no least-busy; simple-shuffle is used",
+        "router_settings.optional_pre_call_checks[1]: session_affinity has no effect in this version",
+        "router_settings.optional_pre_call_checks[2]: prompt_caching has no effect in this version",
+    ]
+    assert config.router.optional_pre_call_checks == ("responses_api_deployment_check", "session_affinity")
+
+
 def test_router_settings_come_before_the_same_in_litellm_settings(load: Any) -> None:
     config = load(one("", "litellm_settings: {num_retries: 7, allowed_fails: 9}\nrouter_settings: {num_retries: 1}"))
 
@@ -593,7 +604,6 @@ def test_python_values_inside_themselves_are_refused() -> None:
 
 def test_a_configuration_travels_to_worker_processes() -> None:
     config = default_config(ENVIRONMENT)
-    config.route("openai/a")
 
     assert pickle.loads(pickle.dumps(config)) == config
 

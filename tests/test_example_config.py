@@ -64,8 +64,11 @@ def test_what_is_switched_off_would_load_too(switched_on: str, tmp_path: Path) -
 
     config = load_config(file, ENVIRONMENT)
 
-    assert config.warnings == ()
-    assert config.names == ("gpt", "claude", "simulated/*", "everything", "gemini", "gpt-4")
+    assert config.names == ("gpt", "claude", "simulated/*", "everything", "deepseek", "gemini", "gpt-4")
+    assert [warning.rpartition(".")[2] for warning in config.warnings] == [
+        f"{name}: has no effect in this version"
+        for name in ("max_parallel_requests", "tags", "enable_weighted_failover")
+    ]
     assert [d.provider for d in config.routes["claude"].deployments] == ["anthropic", "bedrock"]
 
 

@@ -47,7 +47,8 @@ async def inline(
     """The request with every http(s) URL of these part types replaced by its content. Unchanged if there is none.
 
     `keeps` tells URLs that the target reads itself. `allow_private` lets addresses of the own network through, for a
-    deployment whose clients are trusted. Raises InvalidRequest naming the part, with code `invalid_image_url`/`invalid_file_url`, for what cannot be had.
+    deployment whose clients are trusted. Raises InvalidRequest naming the part, with code `invalid_image_url` or
+    `invalid_file_url`, for what cannot be had.
     """
     items = requests.items(request)
     wanted = [(n, part) for n, item in enumerate(items) for part in _parts(item) if _url(part, kinds, keeps)]

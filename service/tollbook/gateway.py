@@ -13,36 +13,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from time import time_ns
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 from . import attachments, tokens
 from .access.keys import Caller, allow_model, may_use
-from .call import Attempt, Call, Observer, Operation, Outcome
+from .books import Books
+from .call import Attempt, Call, Outcome
 from .config import Config, Deployment
 from .dialects import Reader, Written
-from .errors import Conflict, InvalidRequest, NotFound, TollbookError, Unsupported, UpstreamError
-from .pricing.book import PriceBook
+from .errors import NotFound, TollbookError, Unsupported, UpstreamError
+from .history import History, named, recall
 from .providers import Endpoint
 from .providers.registry import endpoint_of
-from .responses import ids
 from .responses import request as requests
 from .responses.draft import Draft
-from .responses.replay import replay
-from .responses.types import Item, Request, Response
+from .responses.types import Request, Response
 from .routing.router import Choice, Router
-from .storage import Store, Turn
+from .storage import Turn
+from .stored import Stored
 from .transport.frame import Frame
 from .upstream import Upstream, place
 
 _OURS = ("disable_fallbacks", "fallbacks", "num_retries", "model", "input", "stream")
 """Fields of a request that are the gateway's own business or kept apart from the parameters."""
 
-
-T = TypeVar("T")
 
 _log = logging.getLogger("tollbook")
 
@@ -60,14 +57,6 @@ class Answer:
     """The events in batches; the first batch holds the first output, the last one comes after the books are kept."""
 
 
-@dataclass(slots=True)
-class History:
-    """What came before a request: the turn it follows, and the whole chain once somebody needs it."""
-
-    parent: Turn | None = None
-    chain: Sequence[Turn] | None = None
-
-
 class Gateway:
     """Creates, streams, gets, deletes and follows up. One object serves any number of callers at once.
 
@@ -78,46 +67,23 @@ class Gateway:
         self,
         config: Config,
         *,
-        store: Store,
-        book: PriceBook,
+        books: Books,
         environment: Mapping[str, str],
-        observers: Sequence[Observer] = (),
         upstream: Upstream | None = None,
         router: Router | None = None,
-        make_id: ids.MakeId = ids.make_id,
-        clock: Any = time_ns,
     ) -> None:
         self.config = config
-        self.store = store
+        self.books = books
         self.router = router or Router(config)
-        self._book = book
         self._environment = environment
-        self._observers = tuple(observers)
         self._upstream = upstream or Upstream()
-        self._make_id = make_id
-        self._clock = clock
         self._endpoints: dict[tuple[str, str, str], Endpoint] = {}
-        self._pending: set[asyncio.Task[None]] = set()
+        self.stored = Stored(config, books, self._upstream, self._endpoint)
 
     async def close(self) -> None:
         """Finish the bookings that are under way, then let go of connections and files."""
-        while self._pending:
-            await asyncio.gather(*self._pending, return_exceptions=True)
+        await self.books.close()
         await self._upstream.aclose()
-        await self.store.close()
-
-    # ---------------------------------------------------------------------------------------------------- the calls
-
-    def begin(self, operation: Operation) -> Call:
-        """A new call, known to the observers. It must end in one of the verbs below, or in `reject`."""
-        call = Call(id=self._make_id("call"), operation=operation, started=self._clock())
-        for observer in self._observers:
-            observer.begins(call)
-        return call
-
-    async def reject(self, call: Call, error: TollbookError) -> None:
-        """Book a call that was refused before any upstream was asked."""
-        await self._end(call, "rejected", error=error)
 
     async def create(self, call: Call, request: Request, caller: Caller) -> Response:
         """A whole response. Raises TollbookError; either way the call is booked before this returns."""
@@ -140,13 +106,13 @@ class Gateway:
             _note(call, request)
             allow_model(caller, call.model)
             route = self.router.route(call.model)
-            request, history = await self._recall(call, request, caller)
+            request, history = await recall(self.books.store, call, request, caller.scope)
             plan = self.router.plan(route, pinned=history.parent.deployment if history.parent else None)
             failure: UpstreamError | None = None
             while (choice := plan.next(failure)) is not None:
                 if choice.delay:
                     await asyncio.sleep(choice.delay)
-                trial = await self._prepare(call, choice, request, history, caller)
+                trial = await self._prepare(call, choice, request, history)
                 failure = None
                 try:
                     async with aclosing(self._try(call, trial)) as batches:
@@ -160,7 +126,7 @@ class Gateway:
                 turn = self._turn(call, trial, request, history)
                 call.finish = _finish(trial.draft)
                 booked = True
-                await self._end(call, _outcome(trial.draft), error=trial.draft.error, turn=turn)
+                await self.books.end(call, _outcome(trial.draft), error=trial.draft.error, turn=turn)
                 call.response = trial.draft.response
                 last = trial.draft.take()
                 if COST_WANTED in (request.get("include") or ()):
@@ -175,33 +141,32 @@ class Gateway:
         except TollbookError as error:
             if not booked:
                 booked = True
-                await self._end(call, "failed" if call.attempts else "rejected", error=error)
+                await self.books.end(call, "failed" if call.attempts else "rejected", error=error)
             raise
         except Exception as fault:
             _log.error("call %s failed inside", call.id, exc_info=fault)
             inside = TollbookError("The gateway failed inside; its log names the call.", code="internal_error")
             if not booked:
                 booked = True
-                await self._end(call, "failed", error=inside)
+                await self.books.end(call, "failed", error=inside)
             raise inside from fault
         finally:
             if not booked:
                 # The client is gone and this task may be cancelled again: book it in a task of its own.
-                self._background(self._end(call, "client_disconnected"))
+                self.books.later(self.books.end(call, "client_disconnected"))
 
     async def _try(self, call: Call, trial: Trial) -> AsyncGenerator[list[Frame]]:
         """One attempt. Gives frames from the first output on and keeps back the batch that ends the response."""
         attempt, draft = trial.attempt, trial.draft
         headers = dict(trial.written.headers)
-        for observer in self._observers:
-            context = observer.attempt_begins(call, attempt)
-            if trial.endpoint.propagate or trial.deployment.propagate_trace:
-                headers |= context
+        context = self.books.attempt_begins(call, attempt)
+        if trial.endpoint.propagate or trial.deployment.propagate_trace:
+            headers |= context
         self.router.begins(trial.deployment)
         outcome: Outcome = "client_disconnected"
         failure: UpstreamError | None = None
         held: list[Frame] = []
-        last = self._clock()
+        last = self.books.clock()
         try:
             async with aclosing(
                 self._upstream.ask(
@@ -216,7 +181,7 @@ class Gateway:
                 )
             ) as batches:
                 async for frames in batches:
-                    now = self._clock()
+                    now = self.books.clock()
                     call.longest_gap = max(call.longest_gap, now - last) if attempt.first_output else 0
                     last = now
                     if draft.has_output and attempt.first_output is None:
@@ -238,7 +203,6 @@ class Gateway:
 
     def _close_attempt(self, call: Call, trial: Trial, outcome: Outcome, failure: UpstreamError | None) -> None:
         attempt, draft = trial.attempt, trial.draft
-        attempt.ended = self._clock()
         attempt.outcome = outcome
         attempt.usage = draft.tokens
         attempt.served_model = draft.response.get("model")
@@ -254,71 +218,11 @@ class Gateway:
         else:
             first = attempt.first_output
             self.router.succeeds(trial.deployment, (first - attempt.started) / 1e9 if first else None)
-        attempt.cost = self._book.price(
-            attempt.provider,
-            attempt.model,
-            attempt.usage,
-            at=attempt.started,
-            tier=attempt.service_tier,
-            deployment=trial.deployment,
-            served_model=attempt.served_model,
-        )
-        for observer in self._observers:
-            observer.attempt_ends(call, attempt)
-
-    # ------------------------------------------------------------------------------------------------------- recall
-
-    async def _recall(self, call: Call, request: Request, caller: Caller) -> tuple[Request, History]:
-        """The request with its references resolved, and the chain it follows."""
-        key = caller.scope
-        parent_id = request.get("previous_response_id")
-        history = History()
-        if parent_id:
-            try:
-                history.parent = parent = await self.store.turn(parent_id, key)
-            except NotFound:
-                raise NotFound(
-                    f"Previous response with id '{parent_id}' not found.",
-                    param="previous_response_id",
-                    code="previous_response_not_found",
-                ) from None
-            call.session_id = parent.session_id
-            call.parent_span = (parent.trace_id, parent.span_id)
-        if any(item.get("type") == "item_reference" for item in requests.items(request)):
-            request = await self._resolve(call, request, history, key)
-        return request, history
-
-    async def _chain(self, history: History, key: str | None) -> Sequence[Turn]:
-        if history.chain is None:
-            history.chain = await self.store.chain(history.parent.response_id, key) if history.parent else ()
-        return history.chain
-
-    async def _resolve(self, call: Call, request: Request, history: History, key: str | None) -> Request:
-        """Items of earlier responses that the input only names, put in full. Raises NotFound for an unknown one.
-
-        Ids that are not ours are left to the upstream that made them.
-        """
-        chain = await self._chain(history, key)
-        known = {item.get("id"): item for turn in chain for item in (*turn.input, *turn.response.get("output", ()))}
-        resolved: list[Item] = []
-        for item in requests.items(request):
-            if item.get("type") == "item_reference":
-                identifier = str(item.get("id"))
-                response_id = ids.response_of(identifier)
-                if identifier not in known and response_id is not None:
-                    origin = await self.store.turn(response_id, key)
-                    call.parent_span = call.parent_span or (origin.trace_id, origin.span_id)
-                    known |= {i.get("id"): i for i in origin.response.get("output", ())}
-                if identifier in known:
-                    item = known[identifier]  # noqa: PLW2901 - the same item, in full
-                elif response_id is not None:
-                    raise NotFound(f"Item with id '{identifier}' not found.", param="input", code="item_not_found")
-            resolved.append(item)
-        return {**request, "input": resolved}
+        self.books.attempt_ends(call, attempt, trial.deployment)
 
     # -------------------------------------------------------------------------------------------------------- write
 
-    async def _prepare(self, call: Call, choice: Choice, request: Request, history: History, caller: Caller) -> Trial:
+    async def _prepare(self, call: Call, choice: Choice, request: Request, history: History) -> Trial:
         """Everything an attempt needs, in the deployment's own language. Raises Unsupported before anything is sent."""
         deployment = choice.deployment
         endpoint = self._endpoint(deployment)
@@ -331,8 +235,7 @@ class Gateway:
         if not continues:
             asked.pop("previous_response_id", None)
             if parent:
-                chain = await self._chain(history, caller.scope)
-                asked["input"] = _replay(chain, native=dialect.native) + requests.items(request)
+                asked["input"] = await history.items(native=dialect.native) + requests.items(request)
         drop = deployment.drop_params or self.config.general.drop_params
         if not dialect.native:
             beyond = [name for name in ("background", "conversation", "prompt") if asked.get(name)]
@@ -359,7 +262,7 @@ class Gateway:
             provider=endpoint.provider,
             model=deployment.model,
             reason=choice.reason,
-            started=self._clock(),
+            started=self.books.clock(),
             host=host,
             port=port,
             backoff=choice.delay,
@@ -367,10 +270,10 @@ class Gateway:
         call.attempts.append(attempt)
         draft = Draft(
             request,
-            response_id=self._make_id("resp"),
+            response_id=self.books.make_id("resp"),
             model=deployment.model,
             created_at=attempt.started // 1_000_000_000,
-            clock=lambda: self._clock() // 1_000_000_000,
+            clock=lambda: self.books.clock() // 1_000_000_000,
             stream=call.stream,
         )
         body = {**written.body, **deployment.extra_body}
@@ -410,273 +313,49 @@ class Gateway:
             created=trial.attempt.started,
             status=str(response.get("status") or "completed"),
             request={k: v for k, v in request.items() if k not in _OURS},
-            input=[_named(item, call.response_id, n) for n, item in enumerate(requests.items(request))],
+            input=named(requests.items(request), call.response_id),
             response=response,
         )
 
-    async def _end(
-        self, call: Call, outcome: Outcome, *, error: TollbookError | None = None, turn: Turn | None = None
-    ) -> None:
-        call.ended = self._clock()
-        call.outcome = outcome
-        call.error = error
-        call.status = error.status if error is not None else 200
-        try:
-            await self.store.record(call, turn)
-        finally:
-            for observer in self._observers:
-                observer.ends(call)
-
-    def _background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._pending.add(task)
-        task.add_done_callback(self._pending.discard)
-
-    # ------------------------------------------------------------------------------------------- what was made before
-
-    async def get(self, call: Call, response_id: str, caller: Caller) -> Response:
-        """A stored response. One that is still being made upstream (background) is asked for there and booked once."""
-
-        async def fetch() -> Response:
-            turn = await self._known(call, response_id, caller)
-            if turn.native and turn.status in ("queued", "in_progress"):
-                return await self._refresh(turn, "GET", "")
-            return turn.response
-
-        return await self._simple(call, fetch())
-
-    async def delete(self, call: Call, response_id: str, caller: Caller) -> dict[str, Any]:
-        """Remove a response here, and upstream where it is kept too. The money row stays."""
-
-        async def remove() -> dict[str, Any]:
-            turn = await self._known(call, response_id, caller)
-            deployment = self.config.deployments.get(turn.deployment)
-            await self.store.delete(response_id, caller.scope)
-            if turn.native and deployment is not None:
-                endpoint = self._endpoint(self._for_model(deployment, turn))
-                if endpoint.stored_url:
-                    try:
-                        url = f"{endpoint.stored_url.partition('?')[0]}/{response_id}{_query(endpoint.stored_url)}"
-                        await self._upstream.call(endpoint, "DELETE", url, timeouts=deployment.timeouts)
-                    except UpstreamError as error:
-                        # It is gone here and for every caller of ours; what remains there is said, not hidden.
-                        if error.upstream_status != 404:
-                            call.notes.append(f"upstream copy not deleted: {error.kind}")
-            return {"id": response_id, "object": "response", "deleted": True}
-
-        return await self._simple(call, remove())
-
-    async def cancel(self, call: Call, response_id: str, caller: Caller) -> Response:
-        """Stop a background response. One that is complete stays as it is; one that never ran in background is a 400."""
-
-        async def stop() -> Response:
-            turn = await self._known(call, response_id, caller)
-            if not turn.response.get("background"):
-                raise InvalidRequest(
-                    "Only responses created with background=true can be cancelled.",
-                    param="response_id",
-                    code="response_not_cancellable",
-                )
-            if turn.native and turn.status in ("queued", "in_progress"):
-                return await self._refresh(turn, "POST", "/cancel")
-            return turn.response
-
-        return await self._simple(call, stop())
-
-    async def input_items(
-        self,
-        call: Call,
-        response_id: str,
-        caller: Caller,
-        *,
-        after: str | None,
-        limit: int,
-        order: Literal["asc", "desc"],
-    ) -> dict[str, Any]:
-        """A page of the input that a response saw: the whole chain before it and its own."""
-
-        async def listing() -> dict[str, Any]:
-            await self._known(call, response_id, caller)
-            chain = await self.store.chain(response_id, caller.scope)
-            items: list[Item] = []
-            for turn in chain:
-                items += turn.input
-                if turn.response_id != response_id:
-                    items += turn.response.get("output") or []
-            if order == "desc":
-                items.reverse()
-            if after is not None:
-                places = [n for n, item in enumerate(items) if item.get("id") == after]
-                if not places:
-                    raise NotFound(f"No item found with id '{after}'.", param="after")
-                items = items[places[0] + 1 :]
-            page = items[:limit]
-            return {
-                "object": "list",
-                "data": page,
-                "first_id": page[0].get("id") if page else None,
-                "last_id": page[-1].get("id") if page else None,
-                "has_more": len(items) > len(page),
-            }
-
-        return await self._simple(call, listing())
+    # -------------------------------------------------------------------------------------------------- beside the story
 
     async def input_tokens(self, call: Call, request: Request, caller: Caller) -> dict[str, Any]:
-        """How many tokens the input has: counted by a native upstream, else estimated."""
+        """How many input tokens a request would have, its chain included: an estimate that asks no provider."""
 
         async def count() -> dict[str, Any]:
             _note(call, request)
             allow_model(caller, call.model)
             self.router.route(call.model)
-            resolved, history = await self._recall(call, request, caller)
-            chain = await self._chain(history, caller.scope)
-            items = [*_replay(chain, native=False), *requests.items(resolved)]
+            resolved, history = await recall(self.books.store, call, request, caller.scope)
+            items = [*await history.items(native=False), *requests.items(resolved)]
             return {"object": "response.input_tokens", "input_tokens": await tokens.estimate(resolved, items)}
 
-        return await self._simple(call, count())
+        return await self.books.keep(call, count())
 
-    async def models(self, call: Call, caller: Caller) -> dict[str, Any]:
-        """The public model names that this caller may use, in OpenAI's form."""
+    def models(self, caller: Caller) -> dict[str, Any]:
+        """The public model names that this caller may use, in OpenAI's form. `models` beside `data` is what Codex reads."""
+        data = [_model(name) for name in self.config.names if may_use(caller, name)]
+        return {"object": "list", "data": data, "models": []}
 
-        async def listing() -> dict[str, Any]:
-            data = [_model(name) for name in self.config.names if may_use(caller, name)]
-            return {"object": "list", "data": data, "models": []}
-
-        return await self._simple(call, listing())
-
-    async def model(self, call: Call, name: str, caller: Caller) -> dict[str, Any]:
+    def model(self, name: str, caller: Caller) -> dict[str, Any]:
         """One public model name. Raises NotFound."""
+        if not may_use(caller, name):
+            raise NotFound(f"The model '{name}' does not exist.", param="model", code="model_not_found")
+        self.router.route(name)
+        return _model(name)
 
-        async def one() -> dict[str, Any]:
-            if not may_use(caller, name):
-                raise NotFound(f"The model '{name}' does not exist.", param="model", code="model_not_found")
-            self.router.route(name)
-            return _model(name)
+    async def calls(self, caller: Caller, *, limit: int, before: str | None) -> dict[str, Any]:
+        """A page of calls, newest first."""
+        found = await self.books.store.calls(key_id=caller.scope, limit=limit + 1, before=before)
+        return {"object": "list", "data": found[:limit], "has_more": len(found) > limit}
 
-        return await self._simple(call, one())
+    async def find_call(self, call_id: str, caller: Caller) -> dict[str, Any]:
+        """One call with its attempts and cost lines. Raises NotFound."""
+        return await self.books.store.call(call_id, caller.scope)
 
     def deployments(self) -> list[dict[str, Any]]:
         """Every deployment and how it is doing, for administrators."""
         return [self.router.report(deployment) for deployment in self.config.deployments.values()]
-
-    async def calls(self, call: Call, caller: Caller, *, limit: int, before: str | None) -> dict[str, Any]:
-        """A page of calls, newest first."""
-
-        async def page() -> dict[str, Any]:
-            found = await self.store.calls(key_id=caller.scope, limit=limit + 1, before=before)
-            return {"object": "list", "data": found[:limit], "has_more": len(found) > limit}
-
-        return await self._look(call, page())
-
-    async def find_call(self, call: Call, call_id: str, caller: Caller) -> dict[str, Any]:
-        """One call with its attempts and cost lines. Raises NotFound."""
-        return await self._look(call, self.store.call(call_id, caller.scope))
-
-    async def again(self, call: Call, response_id: str, caller: Caller, *, after: int) -> Answer:
-        """A stored response as events again, those numbered beyond `after`."""
-        response = await self.get(call, response_id, caller)
-
-        async def frames() -> AsyncGenerator[list[Frame]]:
-            for event in replay(response):
-                if event["sequence_number"] > after:
-                    yield [Frame(event["type"], event=event)]
-
-        return Answer(call, frames())
-
-    async def _known(self, call: Call, response_id: str, caller: Caller) -> Turn:
-        turn = await self.store.turn(response_id, caller.scope)
-        call.response_id, call.model, call.session_id = response_id, turn.model, turn.session_id
-        call.parent_span = (turn.trace_id, turn.span_id)
-        return turn
-
-    async def _refresh(self, turn: Turn, method: str, suffix: str) -> Response:
-        """What the upstream says now of a background response. The first terminal sight of it is booked, once."""
-        deployment = self.config.deployments.get(turn.deployment)
-        if deployment is None:
-            raise Conflict(f"The deployment that runs response '{turn.response_id}' is not configured any more.")
-        deployment = self._for_model(deployment, turn)
-        endpoint = self._endpoint(deployment)
-        url = f"{endpoint.stored_url.partition('?')[0]}/{turn.response_id}{suffix}{_query(endpoint.stored_url)}"
-        response: Response = await self._upstream.call(endpoint, method, url, timeouts=deployment.timeouts)
-        status = str(response.get("status") or "")
-        if status and status not in ("queued", "in_progress"):
-            await self._book_background(turn, deployment, endpoint, response)
-        return response
-
-    async def _book_background(
-        self, turn: Turn, deployment: Deployment, endpoint: Endpoint, response: Response
-    ) -> None:
-        """The bill of a response that was made in background, under the id of the call that ordered it."""
-        draft = Draft(turn.request, response_id=turn.response_id, stream=False)
-        try:
-            endpoint.dialect.reader(draft, turn.request).whole(response)
-        except UpstreamError as error:
-            draft.error = error
-        call = Call(
-            id=f"{turn.call_id}_done",
-            operation="create",
-            started=turn.created,
-            model=turn.model,
-            key_id=turn.key_id,
-            response_id=turn.response_id,
-            previous_response_id=turn.previous_response_id,
-            session_id=turn.session_id,
-            parent_span=(turn.trace_id, turn.span_id),
-        )
-        attempt = Attempt(
-            number=1,
-            deployment=deployment.id,
-            provider=endpoint.provider,
-            model=deployment.model,
-            reason="initial",
-            started=turn.created,
-            ended=self._clock(),
-            usage=draft.tokens,
-            served_model=response.get("model"),
-            service_tier=draft.served_tier,
-            outcome=_outcome(draft),
-        )
-        attempt.cost = self._book.price(
-            attempt.provider,
-            attempt.model,
-            attempt.usage,
-            at=attempt.started,
-            tier=attempt.service_tier,
-            deployment=deployment,
-            served_model=attempt.served_model,
-        )
-        call.attempts.append(attempt)
-        call.ended, call.outcome = self._clock(), attempt.outcome
-        done = {"status": str(response.get("status")), "response": response}
-        await self.store.record(call, Turn(**{**{f: getattr(turn, f) for f in Turn.__slots__}, **done}))
-
-    def _for_model(self, deployment: Deployment, turn: Turn) -> Deployment:
-        """A wildcard's deployment with the model that this turn was made by."""
-        route = self.config.route(turn.model)
-        return next((d for d in route.deployments if d.id == deployment.id), deployment) if route else deployment
-
-    async def _look(self, call: Call, work: Coroutine[Any, Any, T]) -> T:
-        """Look into the books. It leaves no row of its own: reading the books does not fill them."""
-        try:
-            return await work
-        finally:
-            call.ended = self._clock()
-            call.outcome = "completed"
-            for observer in self._observers:
-                observer.ends(call)
-
-    async def _simple(self, call: Call, work: Coroutine[Any, Any, T]) -> T:
-        """Do it and book it."""
-        try:
-            result = await work
-        except TollbookError as error:
-            await self._end(call, "rejected" if error.status < 500 else "failed", error=error)
-            raise
-        except asyncio.CancelledError:
-            self._background(self._end(call, "client_disconnected"))
-            raise
-        await self._end(call, "completed")
-        return result
 
 
 @dataclass(slots=True)
@@ -734,33 +413,6 @@ def _outcome(draft: Draft) -> Outcome:
     return "incomplete" if draft.response.get("status") == "incomplete" else "completed"
 
 
-def _replay(chain: Sequence[Turn], *, native: bool) -> list[Item]:
-    """A chain as input items, oldest first: each turn's input, then its output.
-
-    A native upstream that does not keep these responses would look their ids up; without ids it reads the content.
-    Reasoning that it did not seal itself says nothing to it.
-    """
-    items: list[Item] = []
-    for turn in chain:
-        items += turn.input
-        items += turn.response.get("output") or []
-    if not native:
-        return items
-    return [
-        {k: v for k, v in item.items() if k not in ("id", "status")}
-        for item in items
-        if item.get("type") != "reasoning" or item.get("encrypted_content")
-    ]
-
-
-def _named(item: Item, response_id: str, number: int) -> Item:
-    """An input item with an id, so that a listing of it can be paged."""
-    named: Item = {"type": "message", **item}
-    if not named.get("id"):
-        named["id"] = f"item_{response_id.partition('_')[2]}i{number:03x}"
-    return named
-
-
 def _model(name: str) -> dict[str, Any]:
     return {
         "id": name,
@@ -768,8 +420,3 @@ def _model(name: str) -> dict[str, Any]:
         "created": 0,
         "owned_by": name.partition("/")[0] if "/" in name else "tollbook",
     }
-
-
-def _query(url: str) -> str:
-    query = url.partition("?")[2]
-    return f"?{query}" if query else ""

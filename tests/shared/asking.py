@@ -7,7 +7,6 @@ from typing import Any
 import openai
 
 from tollbook.errors import Kind, UpstreamError
-from tollbook.responses.fold import fold
 
 from .hearing import Heard
 from .oracle import Failure, Said, settled
@@ -27,14 +26,9 @@ async def ask(client: openai.AsyncOpenAI, model: str, *, stream: bool, **fields:
                 events.append(event.to_dict())  # noqa: PERF401 - those before a failure are kept
     except openai.APIError as error:
         status = error.status_code if isinstance(error, openai.APIStatusError) else None
-        told = of_response(fold(events)) if events else Said()
         failure = Failure(kind=_wire(error), message=_words(error), status=status)
-        return Heard(said=settled(_failed(told, failure)), events=events)
+        return Heard(said=Said(stop="error", failure=failure), events=events)
     return Heard(said=settled(of_response(events[-1].get("response") or {})), events=events)
-
-
-def _failed(told: Said, failure: Failure) -> Said:
-    return Said(text=told.text, reasoning=told.reasoning, calls=told.calls, stop="error", failure=failure)
 
 
 def _wire(error: openai.APIError) -> str:
@@ -47,8 +41,17 @@ def _words(error: openai.APIError) -> str:
     return str(told or error.message)
 
 
-def as_seen(expected: Failure) -> Failure:
-    """A failure as a client of the gateway sees it: OpenAI's `type` in place of the kind, and the status that goes with it."""
-    kind: Kind = expected.kind  # type: ignore[assignment]
-    error = UpstreamError(expected.message, kind, upstream_status=expected.status)
-    return Failure(kind=error.type, message=expected.message, status=error.status if expected.status else None)
+def as_seen(expected: Said) -> Said:
+    """What a client of the gateway can see of it: a failure has OpenAI's `type` in place of the kind, and its status.
+
+    What had come before the failure is not compared here: the SDK raises.
+    """
+    failure = expected.failure
+    if expected.truncated:
+        failure = Failure(kind="truncated", message="")
+    if failure is None:
+        return expected
+    kind: Kind = failure.kind  # type: ignore[assignment]
+    error = UpstreamError(failure.message, kind, upstream_status=failure.status)
+    seen = Failure(kind=error.type, message=failure.message, status=error.status if failure.status else None)
+    return Said(stop="error", failure=seen)

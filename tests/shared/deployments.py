@@ -11,26 +11,13 @@ from tollbook.providers.registry import endpoint_of
 
 from .library import entries
 
-# The collection's name of a host -> ours. Hosts without a row of their own speak plain Chat Completions.
+# The collection's name of a host -> ours, where they differ.
 PROVIDER = {
     "azure-ai": "azure_ai",
     "vertex": "vertex_ai",
-    "copilot": "openai_like",
-    "crusoe": "openai_like",
-    "databricks": "databricks",
-    "doubleword": "openai_like",
-    "gpustack": "openai_like",
-    "huggingface": "huggingface",
-    "llamacpp": "llamafile",
-    "lmstudio": "lm_studio",
+    "vercel-gateway": "vercel",
     "local": "openai_like",
-    "mistralrs": "openai_like",
     "pydantic-gateway": "openai_like",
-    "snowflake": "snowflake",
-    "together": "together_ai",
-    "vercel-gateway": "vercel_ai_gateway",
-    "venice": "openai_like",
-    "zai": "zai",
 }
 
 
@@ -47,7 +34,7 @@ def params(entry: dict[str, Any], base: str) -> dict[str, Any]:
     elif api == "openai.chat":
         found["use_chat_completions_api"] = True
         if host == "gemini":
-            provider = "openai_like"  # Gemini's own endpoint that is compatible with OpenAI
+            provider = "gemini_openai"  # Gemini's own endpoint that is compatible with OpenAI
     elif api == "openai.responses" and provider not in ("openai", "azure", "azure_ai", "xai"):
         provider = "openai"
     elif api == "anthropic.messages":

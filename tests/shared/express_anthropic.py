@@ -10,7 +10,7 @@ _EXTRA = ("top_k", "stop_sequences", "context_management", "container", "cache_c
 
 
 def request(body: Request, turn: Turn) -> Request:
-    if "messages" not in body or "anthropic_version" not in body and "inferenceConfig" in body:
+    if "messages" not in body or ("anthropic_version" not in body and "inferenceConfig" in body):
         raise Inexpressible("a body format of InvokeModel that is not Messages")
     found: Request = {"input": [item for message in body["messages"] for item in _message(message, turn)]}
     for name in ("model", "temperature", "top_p", *_EXTRA):
@@ -67,7 +67,9 @@ def _message(message: dict[str, Any], turn: Turn) -> list[Item]:
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
     if message["role"] == "assistant":
-        return turn({"type": "message", "role": "assistant", "content": content, "stop_reason": "end_turn", "usage": {}})
+        return turn(
+            {"type": "message", "role": "assistant", "content": content, "stop_reason": "end_turn", "usage": {}}
+        )
     items: list[Item] = []
     parts: list[Part] = []
     for block in content:
@@ -96,7 +98,9 @@ def _part(block: dict[str, Any]) -> Part:
         return {"type": "input_text", "text": block["text"], **more}
     source = block.get("source") or {}
     if kind == "image":
-        return image(source["url"] if source["type"] == "url" else data_url(source["media_type"], source["data"]), **more)
+        return image(
+            source["url"] if source["type"] == "url" else data_url(source["media_type"], source["data"]), **more
+        )
     if kind == "document":
         name = block.get("title")
         if source["type"] == "url":

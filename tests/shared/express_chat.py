@@ -78,7 +78,10 @@ def _part(part: Part) -> Part:
         return file(**part["file"], **more)
     if kind == "input_audio":
         sound = part["input_audio"]
-        return {"type": "input_audio", "input_audio": sound if isinstance(sound, dict) else {"data": sound, "format": "mp3"}}
+        return {
+            "type": "input_audio",
+            "input_audio": sound if isinstance(sound, dict) else {"data": sound, "format": "mp3"},
+        }
     raise Inexpressible(f"a content part of type {kind}: Responses has no such input")
 
 

@@ -39,7 +39,9 @@ def _message(message: dict[str, Any], turn: Turn) -> list[Item]:
     if message["role"] == "tool":
         output = content if isinstance(content, str) else [_part(part) for part in content or []]
         return [{"type": "function_call_output", "call_id": message["tool_call_id"], "output": output}]
-    return [{"role": message["role"], "content": content if isinstance(content, str) else [_part(p) for p in content or []]}]
+    return [
+        {"role": message["role"], "content": content if isinstance(content, str) else [_part(p) for p in content or []]}
+    ]
 
 
 def _part(part: dict[str, Any]) -> Part:

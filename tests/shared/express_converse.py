@@ -121,4 +121,6 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
     if "systemTool" in tool:
         return _HOSTED[tool["systemTool"]["name"]]
     spec = tool["toolSpec"]
-    return function(spec["name"], spec.get("description"), (spec.get("inputSchema") or {}).get("json"), spec.get("strict"))
+    return function(
+        spec["name"], spec.get("description"), (spec.get("inputSchema") or {}).get("json"), spec.get("strict")
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from tollbook.errors import UpstreamError
@@ -72,7 +73,7 @@ def _feed(recording: Any, reader: Any, pieces: Iterable[bytes]) -> None:
 def _pieces(recording: Any, body: bytes, fragments: str) -> Iterable[bytes]:
     points = [p for p in replay().cut_points(recording, fragments, 7) if p < len(body)]
     edges = [0, *points, len(body)]
-    return (body[start:end] for start, end in zip(edges, edges[1:], strict=False))
+    return (body[start:end] for start, end in pairwise(edges))
 
 
 def _failure(error: UpstreamError, status: int | None) -> Failure:

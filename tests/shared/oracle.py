@@ -69,7 +69,15 @@ class Said:
 
 def said(recording: Any) -> Said:
     """What this recording says."""
-    from . import oracle_anthropic, oracle_bedrock, oracle_chat, oracle_cohere, oracle_error, oracle_gemini, oracle_responses
+    from . import (
+        oracle_anthropic,
+        oracle_bedrock,
+        oracle_chat,
+        oracle_cohere,
+        oracle_error,
+        oracle_gemini,
+        oracle_responses,
+    )
 
     if recording.status >= 400:
         return oracle_error.said(recording)

@@ -52,8 +52,8 @@ def said(recording: Any) -> Said:
                 url = (annotation.get("url_citation") or {}).get("url")
                 if url:
                     citations.add(url)
-            for tool in message.get("executed_tools") or []:
-                hosted.append("web_search" if tool.get("type") == "search" else "code")
+            executed = message.get("executed_tools") or []
+            hosted += ["web_search" if tool.get("type") == "search" else "code" for tool in executed]
             for piece in message.get("tool_calls") or []:
                 _grow(calls, piece)
             function = message.get("function_call") or {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .oracle import Said, Stop, Tokens, ToolCall, call, number
+from .oracle import Said, Stop, Tokens, call, number
 
 _STOP: dict[str, Stop] = {
     "COMPLETE": "stop",
@@ -51,9 +51,8 @@ def said(recording: Any) -> Said:
 
 def _of_message(message: dict[str, Any], reason: str | None, usage: dict[str, Any]) -> Said:
     content = message.get("content") or []
-    calls: list[ToolCall] = []
-    for item in message.get("tool_calls") or []:
-        calls.append(call(item["function"]["name"], item["function"].get("arguments")))
+    functions = [item["function"] for item in message.get("tool_calls") or []]
+    calls = [call(function["name"], function.get("arguments")) for function in functions]
     tokens = usage.get("tokens") or {}
     names = set()
     for citation in message.get("citations") or []:

@@ -100,9 +100,8 @@ def codes_of(body: Any, headers: dict[str, str]) -> list[Any]:
     for place in (error, body):
         if isinstance(place, dict):
             details = place.get("details")
-            for detail in details if isinstance(details, list) else []:
-                if isinstance(detail, dict):
-                    found.append(detail.get("reason"))
+            listed = details if isinstance(details, list) else []
+            found += [detail.get("reason") for detail in listed if isinstance(detail, dict)]
             found += [place.get("code"), place.get("error_type"), place.get("type"), place.get("status")]
     return found
 

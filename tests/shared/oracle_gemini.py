@@ -46,7 +46,11 @@ def said(recording: Any) -> Said:
                     hosted.append("code")
                 elif "functionCall" in part:
                     function = part["functionCall"]
-                    if "partialArgs" in function or function.get("willContinue") or (partial is not None and not function):
+                    if (
+                        "partialArgs" in function
+                        or function.get("willContinue")
+                        or (partial is not None and not function)
+                    ):
                         # https://docs.cloud.google.com/vertex-ai/generative-ai/docs/multimodal/function-calling,
                         # "streaming function call arguments": pieces by JSON path, an empty call ends them.
                         if partial is None:

@@ -32,7 +32,9 @@ def said(recording: Any) -> Said:
             final = event["response"]
         elif kind == "error":
             error = event.get("error") if isinstance(event.get("error"), dict) else event
-            failure = Failure(kind=kind_of(None, error.get("code"), error.get("type")), message=error.get("message") or "")
+            failure = Failure(
+                kind=kind_of(None, error.get("code"), error.get("type")), message=error.get("message") or ""
+            )
     if final is None:
         return of_response({"status": "in_progress", "output": done}, failure=failure, truncated=failure is None)
     return of_response({**final, "output": final.get("output") or done}, failure=failure)

@@ -150,7 +150,9 @@ def _gemini(body: Any) -> Any:
             if not function.get("description"):
                 function.pop("description", None)
             declared.append({**function, "parameters": _schema(schema)})
-    body["tools"] = [g for g in body.get("tools") or [] if g] + ([{"functionDeclarations": declared}] if declared else [])
+    body["tools"] = [g for g in body.get("tools") or [] if g] + (
+        [{"functionDeclarations": declared}] if declared else []
+    )
     if not body["tools"]:
         del body["tools"]
     config = body.get("generationConfig") or {}

@@ -99,7 +99,7 @@ def test_an_answer_without_tool_calls_has_text_unless_it_ended_otherwise() -> No
     )
 
     def ended(found: Said) -> bool:
-        return bool(found.text) or bool(found.calls) or found.stop not in ("stop",)
+        return bool(found.text) or bool(found.calls) or found.stop != "stop"
 
     assert [i for i in _all("text") if not ended(said(library()[i])) and not i.startswith(silent)] == []
 

@@ -9,17 +9,23 @@ The expectation comes from `oracle.said`, which reads the recorded bytes without
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
+import openai
 import pytest
 
+from .asking import as_seen, ask
 from .compare import differences
+from .deployments import params
 from .exceptions import EXCEPTIONS
-from .hearing import hear
+from .hearing import Heard, hear
 from .law import breach, recorded_breach
-from .library import entries, library
+from .library import ABSENT, entries, library, present, replay
 from .oracle import said
+from .running import gateway
 
 _SHARE = 0.02
 
@@ -69,6 +75,112 @@ def test_reader_says_that_the_second_half_is_missing(recording_id: str) -> None:
         assert heard.said.failure is not None
     else:  # all of the answer had come; what was cut is only a report about it
         assert replace(expected, tokens=None) == replace(heard.said, tokens=None)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A gateway in front of the replay server."""
+
+    base: str
+    upstream: Any
+
+    async def hear(self, wanted: list[tuple[str, bool]]) -> list[Heard]:
+        """Ask for each (model name, streamed or not), some at a time, in order of the list."""
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async with openai.AsyncOpenAI(base_url=self.base, api_key="sk-test", max_retries=0, timeout=60.0) as client:
+
+            async def one(model: str, stream: bool) -> Heard:
+                async with places:
+                    return await ask(client, model, stream=stream)
+
+            return await asyncio.gather(*(one(model, stream) for model, stream in wanted))
+
+
+_AT_ONCE = 24
+
+# How a recording is replayed, by the suffix of the model's name: options of the replay server.
+_WAYS = {
+    "": {},
+    "~other": {"strict": 0},  # a whole answer to a streaming request and the reverse: another path at some providers
+    "~awkward": {"frag": "awkward"},
+    "~random": {"frag": "random", "seed": 7},
+    "~close": {"cut": 0.5, "how": "close"},
+    "~eof": {"cut": 0.5, "how": "eof"},
+}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    if not present():
+        pytest.skip(ABSENT)
+    with replay().ThreadedReplay(library()) as upstream:
+        model_list = [
+            {
+                "model_name": entry["id"] + way,
+                "litellm_params": params(entry, upstream.base_url(entry["id"], **options)),
+            }
+            for entry in _passing()
+            for way, options in _WAYS.items()
+            if entry["streaming"] or way in ("", "~other", "~awkward")
+        ]
+        with gateway(tmp_path_factory.mktemp("gateway"), model_list) as base:
+            yield Running(base, upstream)
+
+
+def _passing(**wanted: Any) -> list[dict[str, Any]]:
+    return [e for e in entries() if e["id"] not in EXCEPTIONS and all(e[k] == v for k, v in wanted.items())]
+
+
+async def _mismatches(running: Running, wanted: list[tuple[dict[str, Any], str, bool]]) -> list[str]:
+    """A line for each difference between what (recording, way of replaying, streamed) says and what a client hears."""
+    heard = await running.hear([(entry["id"] + way, stream) for entry, way, stream in wanted])
+    lines = []
+    for (entry, way, _), answer in zip(wanted, heard, strict=True):
+        recording = library()[entry["id"]]
+        found = differences(as_seen(said(recording)), answer.said)
+        if answer.events and answer.said.failure is None:
+            broken = breach(answer.events)
+            if broken and not (recording.api == "openai.responses" and broken == recorded_breach(recording)):
+                found.append(f"protocol: {broken}")
+        lines += [f"{entry['id']}{way}: {line}" for line in found]
+    return lines
+
+
+@pytest.mark.slow
+async def test_gateway_says_what_the_recording_says(running: Running) -> None:
+    """Asked the way the recording was made: streams streamed, whole answers whole."""
+    assert await _mismatches(running, [(e, "", e["streaming"]) for e in _passing()]) == []
+
+
+@pytest.mark.slow
+async def test_gateway_says_the_same_when_asked_the_other_way(running: Running) -> None:
+    """A host may answer a plain request with a stream, and a streaming request whole."""
+    assert await _mismatches(running, [(e, "~other", not e["streaming"]) for e in _passing()]) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["~awkward", "~random"])
+async def test_gateway_does_not_mind_where_the_bytes_are_cut(running: Running, way: str) -> None:
+    wanted = [(e, way, e["streaming"]) for e in _passing() if e["streaming"] or way == "~awkward"]
+
+    assert await _mismatches(running, wanted) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["~close", "~eof"])
+async def test_gateway_says_that_the_second_half_is_missing(running: Running, way: str) -> None:
+    """As `failed`, whether the connection breaks or the body ends as if it were whole."""
+    streams = _passing(streaming=True, status=200)
+
+    heard = await running.hear([(e["id"] + way, True) for e in streams])
+
+    silent = []
+    for entry, answer in zip(streams, heard, strict=True):
+        expected = replace(as_seen(said(library()[entry["id"]])), tokens=None)
+        if answer.said.failure is None and replace(answer.said, tokens=None) != expected:
+            silent.append(entry["id"])
+    assert silent == []
 
 
 def test_hardly_any_recording_is_excused() -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from tollbook.call import FREE, Attempt, Line, Cost
+from tollbook.call import FREE, Attempt
 from tollbook.errors import InvalidRequest, NotFound, UpstreamError
 from tollbook.responses.ids import make_id
 from tollbook.responses.usage import Usage
@@ -91,7 +91,11 @@ async def a_response_recorded_again_supersedes_its_turn_and_doubles_nothing(stor
         assert await store.turn("resp_background", "key_1") == done
         assert await store.chain("resp_background", "key_1") == [done]
         told = await store.call(of.id, "key_1")
-        assert (told["outcome"], len(told["attempts"]), len(told["attempts"][1]["cost"]["lines"])) == ("completed", 2, 2)
+        assert (told["outcome"], len(told["attempts"]), len(told["attempts"][1]["cost"]["lines"])) == (
+            "completed",
+            2,
+            2,
+        )
         same = [each for each in await store.calls(key_id=None, limit=100, before=None) if each["id"] == of.id]
         assert same == [told]
 
@@ -166,7 +170,11 @@ async def content_survives_whatever_json_can_say(store: Store) -> None:
 
         found = await store.turn(made.response_id, "key_1")
 
-        assert (found.input, found.response, found.request) == ([expected], {"output": [expected]}, {"metadata": expected})
+        assert (found.input, found.response, found.request) == (
+            [expected],
+            {"output": [expected]},
+            {"metadata": expected},
+        )
 
 
 async def facts_survive_what_no_column_can_hold(store: Store) -> None:
@@ -191,7 +199,13 @@ async def facts_survive_what_no_column_can_hold(store: Store) -> None:
         assert told["end_user"] == "a\ufffd\0b"
         assert (told["max_output_tokens"], told["temperature"], told["events"]) == (2**63 - 1, None, 2**63 - 1)
         assert told["usage"]["input"] == 2**63 - 1
-        assert told["error"] == {"type": "server_error", "code": "server_error", "param": None, "message": "no\ufffd", "kind": "server"}
+        assert told["error"] == {
+            "type": "server_error",
+            "code": "server_error",
+            "param": None,
+            "message": "no\ufffd",
+            "kind": "server",
+        }
         json.dumps(told)
         await store.calls(key_id=None, limit=1, before=None)
 
@@ -204,7 +218,11 @@ async def a_call_is_told_with_attempts_and_cost_lines(store: Store) -> None:
     for _ in range(2):
         told = await store.call(of.id, "key_1")
         assert told["started"] == "2026-11-22T20:20:36.704132Z"
-        assert (told["tags"], told["notes"], told["parent_span"]) == (["blue", "green"], ["top_k: dropped"], ["aa", "bb"])
+        assert (told["tags"], told["notes"], told["parent_span"]) == (
+            ["blue", "green"],
+            ["top_k: dropped"],
+            ["aa", "bb"],
+        )
         assert told["error"]["param"] == "input"
         assert (told["usage"]["input"], told["usage"]["output"], told["usage"]["tools"]) == (100, 20, {"web_search": 1})
         assert told["cost"] == {

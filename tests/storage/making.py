@@ -15,7 +15,13 @@ from tollbook.storage import Turn
 def call(**changes: Any) -> Call:
     """A call that was retried once and answered."""
     now = time.time_ns()
-    cost = Cost("priced", (Line("input", 100, 2_500_000, 250_000), Line("output", 20, None, 200_000)), 450_000, "2026-11", "catalogue")
+    cost = Cost(
+        "priced",
+        (Line("input", 100, 2_500_000, 250_000), Line("output", 20, None, 200_000)),
+        450_000,
+        "2026-11",
+        "catalogue",
+    )
     made = Call(
         id=make_id("call"),
         operation="create",

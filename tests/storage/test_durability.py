@@ -329,7 +329,11 @@ async def test_a_full_disk_is_told_and_nothing_is_lost_when_there_is_room_again(
 async def test_without_a_recorder_recording_works_and_lookups_say_what_is_wrong(tmp_path: Path) -> None:
     store = connect_store(tmp_path, worker="1")
     made = await recorded(store)
-    for ask in (store.turn(made.response_id, None), store.chain(made.response_id, None), store.call(made.call_id, None)):
+    for ask in (
+        store.turn(made.response_id, None),
+        store.chain(made.response_id, None),
+        store.call(made.call_id, None),
+    ):
         with pytest.raises(Unavailable, match="does not answer") as told:
             await ask
         assert (told.value.status, told.value.code) == (503, "storage_unavailable")

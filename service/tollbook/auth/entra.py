@@ -93,7 +93,7 @@ def default_credential() -> Callable[[], Credential]:
 
 def _identity() -> Any:
     try:
-        import azure.identity as identity
+        from azure import identity
     except ImportError:
         raise ConfigError('Entra ID needs azure-identity: pip install "tollbook[azure]".') from None
     return identity

@@ -8,11 +8,11 @@ import httpx
 
 
 class HeaderAuth(httpx.Auth):
-    """Sends `secret` in the header `name`, after `prefix`."""
+    """Sends `value` in the header `name`."""
 
-    def __init__(self, secret: str, name: str = "authorization", prefix: str = "Bearer ") -> None:
-        self._value = prefix + secret
+    def __init__(self, name: str, value: str) -> None:
         self._name = name
+        self._value = value
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.headers[self._name] = self._value
@@ -22,11 +22,11 @@ class HeaderAuth(httpx.Auth):
         return f"HeaderAuth({self._name!r})"
 
 
-def bearer(secret: str) -> HeaderAuth:
-    """RFC 6750: `Authorization: Bearer <secret>`."""
-    return HeaderAuth(secret)
+def bearer(token: str) -> HeaderAuth:
+    """RFC 6750: `Authorization: Bearer <token>`."""
+    return HeaderAuth("authorization", f"Bearer {token}")
 
 
 def header(name: str, secret: str) -> HeaderAuth:
-    """A header that holds the key and nothing else."""
-    return HeaderAuth(secret, name, "")
+    """A header of the provider's own that holds the key and nothing else: `api-key`, `x-api-key`, `x-goog-api-key`."""
+    return HeaderAuth(name, secret)

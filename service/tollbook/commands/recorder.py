@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser, Namespace
 
-from .configured import config_argument, configured, data_dir_argument
+from .configured import data_dir_argument
 
 HELP = ""
 
 
 def arguments(parser: ArgumentParser) -> None:
-    config_argument(parser)
     data_dir_argument(parser)
+    parser.add_argument("--retention-days", type=float, metavar="DAYS", help="remove content after that")
 
 
 def run(args: Namespace) -> int:
+    from tollbook.config import default_config
     from tollbook.storage import serve_recorder
 
-    config = configured(args)
-    serve_recorder(config.data_dir, retention_days=config.general.retention_days)
+    serve_recorder(args.data_dir or default_config(os.environ).data_dir, retention_days=args.retention_days)
     return 0

@@ -80,7 +80,9 @@ def _deployment(entry: Value, inherited: Inherited, ids: _Ids) -> Deployment | N
     if "litellm_params" not in said:
         return None
     value: Value = said["litellm_params"]
-    params = section(value, schema.PARAMS, synonyms=schema.PARAMS_SYNONYMS, foreign=foreign.PARAMS, family=schema.price)
+    params = section(
+        value, schema.PARAMS, synonyms=schema.PARAMS_SYNONYMS, foreign=foreign.PARAMS, family=schema.price_or_role
+    )
     info: dict[str, Any] = {}
     if "model_info" in said:
         info = section(said["model_info"], schema.MODEL_INFO, foreign=foreign.MODEL_INFO, family=schema.price)
@@ -150,8 +152,12 @@ def _options(value: Value, params: Mapping[str, Any], provider: str) -> dict[str
     for key in options:
         if mistake := schema.mistaken_option(key, provider):
             value.problems.add((*value.steps, key), mistake)
-    if (own := _ONE_PLACE.get(provider)) and "region_name" in options:
-        options.setdefault(own, options["region_name"])
+    if "region_name" in options and provider in schema.OWN_PROVIDERS:
+        region = options.pop("region_name")
+        if own := _ONE_PLACE.get(provider):
+            options.setdefault(own, region)
+        else:
+            value.problems.warn((*value.steps, "region_name"), f"not used: {provider} has no regions")
     return {**params.get("options", {}), **options}
 
 

@@ -62,21 +62,34 @@ def pattern(value: Value) -> str:
     return found
 
 
+def _without_effect(read: Reader[Any]) -> Reader[Any]:
+    """A setting that is understood and checked, and that nothing follows yet: whoever sets it is told."""
+
+    def told(value: Value) -> Any:
+        found = read(value)
+        value.problems.warn(value.steps, "has no effect in this version")
+        return found
+
+    return told
+
+
 def _strategy(value: Value) -> Strategy:
     if text(value) in foreign.STRATEGIES:
-        value.problems.warn(value.steps, 'not known here: "simple-shuffle" is used')
+        value.problems.warn(value.steps, "not known here; simple-shuffle is used")
         return "simple-shuffle"
     # The second version counts in Redis; here both count in the gateway.
     read: Strategy = one_of(Strategy, {"usage-based-routing-v2": "usage-based-routing"})(value)
+    if read != "simple-shuffle":
+        value.problems.warn(value.steps, f"this version has no {read}; simple-shuffle is used")
     return read
 
 
 def _pre_call_checks(value: Value) -> tuple[PreCallCheck, ...]:
     def check(item: Value) -> PreCallCheck | None:
-        if text(item) in foreign.PRE_CALL_CHECKS:
-            item.problems.warn(item.steps, f'"{text(item)}" is not used')
-            return None
-        known: PreCallCheck = one_of(PreCallCheck)(item)
+        found = text(item)
+        known: PreCallCheck | None = None if found in foreign.PRE_CALL_CHECKS else one_of(PreCallCheck)(item)
+        if known != "responses_api_deployment_check":
+            item.problems.warn(item.steps, f"{found} has no effect in this version")
         return known
 
     return tuple(found for found in list_of(check)(value) if found is not None)
@@ -134,7 +147,7 @@ ROUTER: Keys = {
     "max_fallbacks": whole(),
     "optional_pre_call_checks": _pre_call_checks,
     "model_group_alias": _aliases,
-    "enable_weighted_failover": flag,
+    "enable_weighted_failover": _without_effect(flag),
 }
 
 LITELLM: Keys = {
@@ -172,8 +185,8 @@ PLACE: Keys = {
     "order": whole(),
     "rpm": whole(least=1),
     "tpm": whole(least=1),
-    "max_parallel_requests": whole(least=1),
-    "tags": list_of(text),
+    "max_parallel_requests": _without_effect(whole(least=1)),
+    "tags": _without_effect(list_of(text)),
     "drop_params": flag,
     "use_chat_completions_api": flag,
     "propagate_trace": flag,
@@ -204,11 +217,6 @@ OPTIONS: Mapping[str, tuple[Reader[Any], tuple[str, ...]]] = {
     "aws_session_token": (text, _BEDROCK),
     "aws_region_name": (text, _BEDROCK),
     "aws_profile_name": (text, _BEDROCK),
-    "aws_role_name": (text, _BEDROCK),
-    "aws_session_name": (text, _BEDROCK),
-    "aws_external_id": (text, _BEDROCK),
-    "aws_web_identity_token": (text, _BEDROCK),
-    "aws_sts_endpoint": (url, _BEDROCK),
     "aws_bedrock_runtime_endpoint": (url, _BEDROCK),
     "vertex_project": (text, _VERTEX),
     "vertex_location": (text, _VERTEX),
@@ -218,8 +226,10 @@ OPTIONS: Mapping[str, tuple[Reader[Any], tuple[str, ...]]] = {
     "tenant_id": (text, _AZURE),
     "client_id": (text, _AZURE),
     "client_secret": (text, _AZURE),
+    "use_responses_api": (flag, ("azure_ai",)),
+    "project": (text, ("openai",)),
+    "access_token": (text, _VERTEX),
     "region_name": (text, ()),
-    "access_token": (text, ()),
 }
 # Providers whose options are all above; a provider from outside may understand any of them.
 OWN_PROVIDERS = frozenset({"openai", "anthropic", "gemini", "simulated", *_BEDROCK, *_VERTEX, *_AZURE})
@@ -316,6 +326,19 @@ _PRICE = re.compile(
 )
 
 
+# Bedrock assumes roles through a profile, so that the credentials are those that the AWS tools would find, too
+# (https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-role.html).
+_ROLES = frozenset(
+    {"aws_role_name", "aws_session_name", "aws_external_id", "aws_web_identity_token", "aws_sts_endpoint"}
+)
+
+
+def _role(value: Value) -> None:  # noqa: ARG001 - a reader
+    raise Wrong(
+        "roles are assumed by a profile: put role_arn into ~/.aws/config and name the profile in aws_profile_name"
+    )
+
+
 def is_price(name: str) -> bool:
     """Whether a key is a price: the names above and their variants."""
     return _PRICE.fullmatch(name) is not None
@@ -324,6 +347,11 @@ def is_price(name: str) -> bool:
 def price(name: str) -> Reader[Any] | None:
     """The reader of a price; None for any other key."""
     return _price if is_price(name) else None
+
+
+def price_or_role(name: str) -> Reader[Any] | None:
+    """What `litellm_params` has beside PARAMS."""
+    return _role if name in _ROLES else price(name)
 
 
 def _price(value: Value) -> Any:

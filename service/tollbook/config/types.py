@@ -22,14 +22,11 @@ PreCallCheck = Literal[
     "encrypted_content_affinity",  # sealed reasoning goes back to the deployment that sealed it
 ]
 
-CaptureContent = Literal["none", "span", "event"]
+CaptureContent = Literal["none"]
 TrustRemoteContext = Literal["parent", "link", "ignore"]
 
 MAX_NAME = 256
 """Characters of a public model name."""
-
-_RESOLVED = 1024
-"""Names whose routes are remembered."""
 
 DEFAULT_DATA_DIR = Path("tollbook-data")
 
@@ -155,6 +152,7 @@ class TelemetrySettings:
     cost_attributes: tuple[str, ...] = ("gen_ai.usage.cost",)
     """Further names under which a span carries its cost in USD."""
     capture_content: CaptureContent = "none"
+    """Traces never hold prompts and answers."""
     trust_remote_context: TrustRemoteContext = "parent"
     """A caller's `traceparent` becomes our parent, a link, or nothing."""
 
@@ -174,7 +172,6 @@ class Config:
     source: Path | None = None
     warnings: tuple[str, ...] = ()
     """Settings that were understood and are not used, one sentence each."""
-    _resolved: dict[str, Route | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -185,19 +182,11 @@ class Config:
     def route(self, name: str) -> Route | None:
         """The route for a model that a client asks for: by name, by alias, else by the wildcard with the most letters.
 
-        What the "*" stood for is filled into the deployments' models, so the answer never holds a wildcard. The same
-        name gets the same objects again (within reason: clients choose names).
+        What the "*" stood for is filled into the deployments' models, so the answer never holds a wildcard.
         """
         if len(name) > MAX_NAME:
             return None
-        if name in self._resolved:
-            return self._resolved[name]
-        if len(self._resolved) >= _RESOLVED:
-            self._resolved.clear()
-        route = self._resolved[name] = self._resolve(self.router.model_group_alias.get(name, name))
-        return route
-
-    def _resolve(self, name: str) -> Route | None:
+        name = self.router.model_group_alias.get(name, name)
         pattern = name if name in self.routes and "*" not in name else self._wildcard(name)
         if pattern is None:
             return None

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from fractions import Fraction
-from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING
 
 from .override import Override, whole
@@ -175,7 +174,9 @@ class Catalogue:
 
 def catalogue_version() -> str:
     """The catalogue's name and release, without loading it."""
-    return f"{PACKAGE} {installed_version(PACKAGE)}"
+    from importlib.metadata import version
+
+    return f"{PACKAGE} {version(PACKAGE)}"
 
 
 def _spellings(name: str, place: str) -> Iterator[str]:

@@ -6,12 +6,16 @@ deployment in the path.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from tollbook.auth.entra import SCOPE, EntraAuth, default_credential, secret_credential
+from tollbook.auth.header import HeaderAuth, bearer
 from tollbook.config import Deployment
-from tollbook.dialects import chat, responses
+from tollbook.dialects import Dialect, chat, responses
 from tollbook.errors import ConfigError
 
 from . import Endpoint
@@ -24,6 +28,7 @@ PROVIDER = "azure"
 KEY_VARIABLES = ("AZURE_API_KEY", "AZURE_OPENAI_API_KEY")
 _BASE_VARIABLES = ("AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT")
 _VERSION_VARIABLES = ("AZURE_API_VERSION", "OPENAI_API_VERSION")
+_OPENAI = re.compile(r"/openai(?:/|$)")
 _V1 = frozenset({"", "v1", "latest", "preview"})
 
 
@@ -37,11 +42,12 @@ def endpoint(deployment: Deployment, environment: Mapping[str, str]) -> Endpoint
     auth, scheme = credentials(deployment, environment, KEY_VARIABLES)
     return Endpoint(
         provider=PROVIDER,
-        dialect=chat if talks else responses,
+        dialect=_dialect(version) if talks else responses,
         url=url,
         stream_url=url,
         auth=auth,
         stored_url="" if talks else url,
+        propagate=deployment.propagate_trace,
         auth_scheme=scheme,
     )
 
@@ -49,50 +55,56 @@ def endpoint(deployment: Deployment, environment: Mapping[str, str]) -> Endpoint
 def _url(given: str, version: str, model: str, talks: bool) -> str:
     """The whole address. A base that already goes on with `/openai...` keeps what it says, a query included."""
     base, _, query = base_of(given).partition("?")
-    base = base.rstrip("/")
-    head, found, tail = base.partition("/openai")
-    path = "/chat/completions" if talks else "/responses"
-    if "/deployments/" in tail:
-        # A deployment's address serves Chat Completions only; Responses stand beside it.
-        base = f"{head}/openai/deployments/{tail.split('/deployments/')[1].split('/')[0]}" if talks else f"{head}/openai"
-    elif tail.startswith("/v1") or (not tail and version in _V1):
+    head, *rest = _OPENAI.split(base.rstrip("/"), maxsplit=1)
+    tail = rest[0] if rest else ""
+    if "deployments/" in tail and talks:
+        base = f"{head}/openai/deployments/{tail.split('deployments/')[1].split('/')[0]}"
+    elif tail.startswith("v1") or (not tail and version in _V1):
         base, version = f"{head}/openai/v1", "preview" if version == "preview" else ""
     elif talks:
         base = f"{head}/openai/deployments/{quote(model, safe='')}"
-    else:
+    else:  # also below a deployment's address, which serves Chat Completions only: Responses stand beside it
         base = f"{head}/openai"
     query = query or (f"api-version={quote(version)}" if version else "")
+    path = "/chat/completions" if talks else "/responses"
     return f"{base}{path}?{query}" if query else base + path
+
+
+def _dialect(version: str) -> Dialect:
+    """Chat Completions as the version knows it.
+
+    2024-09-01-preview brought `max_completion_tokens` and `stream_options`
+    (https://learn.microsoft.com/azure/ai-foundry/openai/api-version-deprecation).
+    """
+    if version[:4].isdigit() and version < "2024-09":
+        return chat.Chat(replace(chat.OPENAI, max_tokens="max_tokens", stream_options=False, developer=False))
+    return chat
 
 
 def credentials(
     deployment: Deployment, environment: Mapping[str, str], variables: tuple[str, ...], key_header: str = "api-key"
 ) -> tuple[httpx.Auth, str]:
-    """How to authenticate at Azure, and its name: a key, a token that was given, or Entra ID.
+    """How to authenticate at Azure, and its name.
 
-    With a key or a token it goes out as it is; with `tenant_id`, `client_id` and `client_secret` as that service
-    principal; otherwise as whatever identity the machine has.
+    What the deployment says comes first - a key, a token, a service principal - then a key or a token of the
+    environment, and at last the identity of the machine (which also looks for AZURE_TENANT_ID and the like).
     """
-    from tollbook.auth.header import bearer, header
-
     options = deployment.options
-    token = options.get("azure_ad_token") or environment.get("AZURE_AD_TOKEN")
-    names = ("tenant_id", "client_id", "client_secret")
-    principal = [options.get(n) or environment.get(f"AZURE_{n.upper()}") for n in names]
+    principal = {name: options.get(name) for name in ("tenant_id", "client_id", "client_secret")}
     if deployment.api_key:
-        return header(key_header, deployment.api_key), key_header
+        return HeaderAuth(key_header, deployment.api_key), key_header
     if options.get("azure_ad_token"):
-        return bearer(str(token)), "bearer"
-    missing = [n for n, value in zip(names, principal, strict=True) if not value]
-    if any(options.get(n) for n in names) and missing:
-        raise ConfigError(f"Deployment {deployment.name!r} ({deployment.provider}): {', '.join(missing)} is missing.")
+        return bearer(str(options["azure_ad_token"])), "bearer"
+    scope = str(options.get("azure_scope") or SCOPE)
+    if any(principal.values()):
+        found = {name: value or environment.get(f"AZURE_{name.upper()}") for name, value in principal.items()}
+        missing = [name for name, value in found.items() if not value]
+        if missing:
+            raise ConfigError(f"Deployment {deployment.name!r} ({deployment.provider}) needs {', '.join(missing)}.")
+        return EntraAuth(secret_credential(**{name: str(value) for name, value in found.items()}), scope), "entra"
     key = key_of(deployment, environment, variables)
-    if key and not any(options.get(n) for n in names):
-        return header(key_header, key), key_header
-    if token and not any(options.get(n) for n in names):
-        return bearer(str(token)), "bearer"
-
-    from tollbook.auth.entra import SCOPE, EntraAuth, default_credential, secret_credential
-
-    make = default_credential() if missing else secret_credential(*(str(value) for value in principal))
-    return EntraAuth(make, str(options.get("azure_scope") or SCOPE)), "entra"
+    if key:
+        return HeaderAuth(key_header, key), key_header
+    if environment.get("AZURE_AD_TOKEN"):
+        return bearer(environment["AZURE_AD_TOKEN"]), "bearer"
+    return EntraAuth(default_credential(), scope), "entra"

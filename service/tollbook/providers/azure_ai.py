@@ -6,6 +6,7 @@ https://learn.microsoft.com/azure/foundry/foundry-models/concepts/endpoints: `{r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
@@ -22,7 +23,9 @@ KEY_VARIABLES = ("AZURE_AI_API_KEY",)
 VERSION = "2024-05-01-preview"
 """Of the model inference API."""
 
-_CHAT = chat.Chat(chat.Manner(host="Azure AI", passes=chat.HOST_SAMPLING, stream_options=True))
+_HOST = chat.Chat(chat.Manner(host="Azure AI"))
+_ANTHROPIC = re.compile(r"/anthropic(?:/|$)")
+_OPENAI = re.compile(r"/openai(?:/|$)")
 
 
 def endpoint(deployment: Deployment, environment: Mapping[str, str]) -> Endpoint:
@@ -32,14 +35,17 @@ def endpoint(deployment: Deployment, environment: Mapping[str, str]) -> Endpoint
     base = base_of(given)
     headers: dict[str, str] = {}
     dialect: Dialect
-    if deployment.model.startswith("claude") or "/anthropic" in base:
-        url, dialect, stored = under(base.partition("/anthropic")[0], "/anthropic/v1/messages"), messages, ""
+    if deployment.model.startswith("claude") or _ANTHROPIC.search(base):
+        url, dialect, stored = _ANTHROPIC.split(base)[0] + "/anthropic/v1/messages", messages, ""
         headers["anthropic-version"] = "2023-06-01"
         key_header = "x-api-key"
     else:
-        native = bool(deployment.options.get("use_responses_api")) and not deployment.use_chat_completions_api
-        url, key_header = (_responses(base) if native else _completions(base, deployment.api_version)), "api-key"
-        dialect, stored = (responses, url) if native else (_dialect(base), "")
+        key_header = "api-key"
+        if deployment.options.get("use_responses_api") and not deployment.use_chat_completions_api:
+            url, dialect = _responses(base), responses
+            stored = url
+        else:
+            url, dialect, stored = _completions(base, deployment.api_version), _chat(base), ""
     auth, scheme = credentials(deployment, environment, KEY_VARIABLES, key_header)
     return Endpoint(
         provider=PROVIDER,
@@ -49,23 +55,26 @@ def endpoint(deployment: Deployment, environment: Mapping[str, str]) -> Endpoint
         headers=headers,
         auth=auth,
         stored_url=stored,
+        propagate=deployment.propagate_trace,
         auth_scheme=scheme,
     )
 
 
-def _dialect(base: str) -> Dialect:
+def _chat(base: str) -> Dialect:
     """`/openai/v1` speaks as OpenAI does, the model inference API as hosts of open models do."""
-    return chat if "/openai" in base else _CHAT
+    if _OPENAI.search(base):
+        return chat
+    return _HOST
 
 
 def _responses(base: str) -> str:
-    return under(base if "/openai" in base else base + "/openai/v1", "/responses")
+    return under(base if _OPENAI.search(base) else base + "/openai/v1", "/responses")
 
 
 def _completions(base: str, version: str | None) -> str:
     base, _, query = base.partition("?")
     base, parts = base.rstrip("/"), urlsplit(base)
-    if "/openai" in parts.path or parts.path.endswith("/v1"):
+    if _OPENAI.search(parts.path) or parts.path.endswith("/v1"):
         return under(base, "/chat/completions")
     if (parts.hostname or "").endswith((".models.ai.azure.com", ".inference.ai.azure.com")):
         # A serverless deployment is one model: https://learn.microsoft.com/azure/machine-learning/how-to-deploy-models-serverless

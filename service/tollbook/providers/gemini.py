@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from tollbook.auth.header import header
+from tollbook.auth.header import HeaderAuth
 from tollbook.config import Deployment
 from tollbook.dialects import gemini
 
@@ -37,7 +37,7 @@ def endpoint(deployment: Deployment, environment: Mapping[str, str]) -> Endpoint
         url=f"{url}:generateContent",
         stream_url=f"{url}:streamGenerateContent?alt=sse",
         headers=dict(deployment.extra_headers),
-        auth=header("x-goog-api-key", key),
+        auth=HeaderAuth("x-goog-api-key", key),
         propagate=deployment.propagate_trace,
         auth_scheme="x-goog-api-key",
     )

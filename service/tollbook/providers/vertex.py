@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from tollbook.auth.header import bearer, header
+from tollbook.auth.header import HeaderAuth, bearer
 from tollbook.config import Deployment
 from tollbook.dialects import Dialect, chat, gemini, messages
 from tollbook.errors import ConfigError
@@ -111,7 +111,7 @@ def _auth(deployment: Deployment, environment: Mapping[str, str]) -> tuple[httpx
     if token:
         return bearer(str(token)), "bearer"
     if deployment.api_key:
-        return header("x-goog-api-key", deployment.api_key), "x-goog-api-key"
+        return HeaderAuth("x-goog-api-key", deployment.api_key), "x-goog-api-key"
     from tollbook.auth.google import GoogleAuth
 
     return GoogleAuth(_text(options.get("vertex_credentials")) or environment.get(KEY_VARIABLES[0]) or None), "google"

@@ -18,6 +18,7 @@ from litestar.response import Response
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from tollbook.access.keys import Keys
+from tollbook.books import Books
 from tollbook.config import Config
 from tollbook.errors import TollbookError
 from tollbook.gateway import Gateway
@@ -76,7 +77,7 @@ def create_app(
         book.warm(config.deployments.values())
         telemetry.start()
         observers = [telemetry.observer] if telemetry.observer is not None else []
-        gateway = Gateway(config, store=store, book=book, environment=environment, observers=observers)
+        gateway = Gateway(config, books=Books(store, book, observers), environment=environment)
         app.state.access, app.state.gateway = keys, gateway
         try:
             yield

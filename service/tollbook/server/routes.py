@@ -15,6 +15,7 @@ from tollbook.call import Call, Operation
 from tollbook.errors import InvalidRequest, TollbookError, TooLarge
 from tollbook.gateway import Answer, Gateway
 from tollbook.responses import request as requests
+from tollbook.responses.types import Request as Body
 
 from .answers import Events, Json
 
@@ -41,7 +42,7 @@ async def admit(request: Asked, call: Call) -> Caller:
     return caller
 
 
-async def parsed(request: Asked) -> requests.Request:
+async def parsed(request: Asked) -> Body:
     """The body as a request. Raises InvalidRequest or TooLarge."""
     largest = gateway_of(request).config.general.max_request_bytes
     try:
@@ -53,8 +54,14 @@ async def parsed(request: Asked) -> requests.Request:
 
 def answering(request: Asked, operation: Operation, work: Callable[[Call, Caller], Awaitable[Any]]) -> ASGIApp:
     """An answer that admits the caller and does the work. What is refused before the gateway saw it is booked here."""
-    call = gateway_of(request).begin(operation)
+    call = gateway_of(request).books.begin(operation)
     return cast("ASGIApp", Json(call, lambda: booked(request, call, work)))
+
+
+def looking(request: Asked, operation: Operation, work: Callable[[Caller], Awaitable[Any]]) -> ASGIApp:
+    """As `answering`, for looks into the books and the list of models: they leave no row of their own."""
+    books = gateway_of(request).books
+    return answering(request, operation, lambda call, caller: books.look(call, work(caller)))
 
 
 async def booked(request: Asked, call: Call, work: Callable[[Call, Caller], Awaitable[Any]]) -> Any:
@@ -63,13 +70,13 @@ async def booked(request: Asked, call: Call, work: Callable[[Call, Caller], Awai
         return await work(call, await admit(request, call))
     except TollbookError as error:
         if call.ended is None:
-            await gateway_of(request).reject(call, error)
+            await gateway_of(request).books.end(call, "rejected", error=error)
         raise
 
 
 async def streaming(request: Asked, operation: Operation, work: Callable[[Call, Caller], Awaitable[Any]]) -> ASGIApp:
     """As `answering`, where the work decides: an `Answer` is streamed, anything else is JSON."""
-    call = gateway_of(request).begin(operation)
+    call = gateway_of(request).books.begin(operation)
     try:
         answer = await booked(request, call, work)
     except TollbookError as error:
@@ -106,11 +113,11 @@ async def get_response(request: Asked, response_id: str) -> ASGIApp:
     """A stored response. `?stream=true&starting_after=N` tells it as events again."""
     gateway = gateway_of(request)
     if request.query_params.get("stream") not in ("true", "1"):
-        return answering(request, "get", lambda call, caller: gateway.get(call, response_id, caller))
+        return answering(request, "get", lambda call, caller: gateway.stored.get(call, response_id, caller))
 
     async def work(call: Call, caller: Caller) -> Any:
         after = whole_number(request, "starting_after", -1, least=0, most=2**31)
-        return await gateway.again(call, response_id, caller, after=after)
+        return Answer(call, await gateway.stored.again(call, response_id, caller, after=after))
 
     return await streaming(request, "get", work)
 
@@ -119,14 +126,14 @@ async def get_response(request: Asked, response_id: str) -> ASGIApp:
 async def delete_response(request: Asked, response_id: str) -> ASGIApp:
     """Delete a response: its content is gone at once, its cost stays in the books."""
     gateway = gateway_of(request)
-    return answering(request, "delete", lambda call, caller: gateway.delete(call, response_id, caller))
+    return answering(request, "delete", lambda call, caller: gateway.stored.delete(call, response_id, caller))
 
 
 @post(everywhere("/responses/{response_id:str}/cancel"), status_code=200)
 async def cancel_response(request: Asked, response_id: str) -> ASGIApp:
     """Cancel a response that runs in background."""
     gateway = gateway_of(request)
-    return answering(request, "cancel", lambda call, caller: gateway.cancel(call, response_id, caller))
+    return answering(request, "cancel", lambda call, caller: gateway.stored.cancel(call, response_id, caller))
 
 
 @get(everywhere("/responses/{response_id:str}/input_items"))
@@ -138,7 +145,7 @@ async def list_input_items(request: Asked, response_id: str) -> ASGIApp:
         order = request.query_params.get("order", "desc")
         if order not in ("asc", "desc"):
             raise InvalidRequest(f"Invalid value for 'order': {order!r}.", param="order", code="invalid_value")
-        return await gateway.input_items(
+        return await gateway.stored.input_items(
             call,
             response_id,
             caller,
@@ -167,17 +174,21 @@ async def list_models(request: Asked) -> ASGIApp:
     """The public model names. `models` beside `data` is what Codex looks for."""
     gateway = gateway_of(request)
 
-    async def work(call: Call, caller: Caller) -> Any:
-        return await gateway.models(call, caller)
+    async def work(caller: Caller) -> Any:
+        return gateway.models(caller)
 
-    return answering(request, "models", work)
+    return looking(request, "models", work)
 
 
 @get(everywhere("/models/{model:path}"))
 async def get_model(request: Asked, model: str) -> ASGIApp:
     """One public model name."""
     gateway = gateway_of(request)
-    return answering(request, "models", lambda call, caller: gateway.model(call, model.strip("/"), caller))
+
+    async def work(caller: Caller) -> Any:
+        return gateway.model(model.strip("/"), caller)
+
+    return looking(request, "models", work)
 
 
 @get(everywhere("/calls"))
@@ -185,18 +196,18 @@ async def list_calls(request: Asked) -> ASGIApp:
     """Calls, newest first: a key sees its own, the master key all. Pages by `before` (a call id) and `limit`."""
     gateway = gateway_of(request)
 
-    async def work(call: Call, caller: Caller) -> Any:
+    async def work(caller: Caller) -> Any:
         limit = whole_number(request, "limit", 20, least=1, most=1000)
-        return await gateway.calls(call, caller, limit=limit, before=request.query_params.get("before"))
+        return await gateway.calls(caller, limit=limit, before=request.query_params.get("before"))
 
-    return answering(request, "calls", work)
+    return looking(request, "calls", work)
 
 
 @get(everywhere("/calls/{call_id:str}"))
 async def get_call(request: Asked, call_id: str) -> ASGIApp:
     """One call: its attempts, tokens, and cost line by line (tokens × rate = amount)."""
     gateway = gateway_of(request)
-    return answering(request, "calls", lambda call, caller: gateway.find_call(call, call_id, caller))
+    return looking(request, "calls", lambda caller: gateway.find_call(call_id, caller))
 
 
 def whole_number(request: Asked, name: str, default: int, *, least: int, most: int) -> int:

@@ -214,8 +214,11 @@ class Tables:
         """Response ids that were deleted after a time (nanoseconds), with when."""
         return dict(self.read("SELECT response_id, deleted_ns FROM deletions WHERE deleted_ns >= ?", [since]))
 
-    def take(self, rows: Sequence[Row], *, journal: str, sequence: int) -> None:
-        """Take over what a journal holds up to a sequence number, in one transaction with its high-water mark."""
+    def take(self, rows: Sequence[Row], *, journal: str, sequence: int) -> list[Row]:
+        """Take over what a journal holds up to a sequence number, in one transaction with its high-water mark.
+
+        Answers the rows whose turns stand in the tables now: not the deleted, not those of which a newer one is there.
+        """
         calls = {row.facts.call[0]: row for row in sorted(rows, key=_recorded)}
         turns = {row.head[0]: row for row in sorted(rows, key=_recorded) if row.head is not None}
         with self._transaction() as cursor:
@@ -227,6 +230,7 @@ class Tables:
             _append(cursor, "turns", [_turn_row(row.head, row) for row in new_turns if row.head is not None])
             cursor.execute("DELETE FROM marks WHERE journal = ?", [journal])
             cursor.execute("INSERT INTO marks VALUES (?, ?)", [journal, sequence])
+        return new_turns
 
     def delete(self, response_id: str, key_id: str | None, now: int) -> bool:
         """Remove a turn and leave a tombstone, durably. False when there was none."""
@@ -251,14 +255,13 @@ class Tables:
         """The turn of a response, if the key may see it."""
         where, values = _identified(response_id, key_id)
         query = f"SELECT content, {_HEAD} FROM turns WHERE {where}"  # noqa: S608
-        latest = " ORDER BY recorded_ns DESC LIMIT 1"
         milliseconds = time_of(response_id)
         found: list[tuple[Any, ...]] = []
         if milliseconds is not None:  # may also be a stranger's 32 random digits: then nothing is found there
             near = milliseconds * 1_000_000
             bound = [near - _HOUR, near + _HOUR] if near + _HOUR < 2**63 else [2**63 - 1] * 2
-            found = self.read(f"{query} AND created_ns BETWEEN ? AND ?{latest}", [*values, *bound])
-        found = found or self.read(query + latest, values)
+            found = self.read(f"{query} AND created_ns BETWEEN ? AND ?", [*values, *bound])
+        found = found or self.read(query, values)
         return Kept(found[0][1:], found[0][0]) if found else None
 
     def links(self, kept: Kept, key_id: str | None) -> dict[str, Link]:
@@ -266,7 +269,7 @@ class Tables:
         head = dict(zip(HEAD, kept.head, strict=True))
         rows = self.read(
             "SELECT response_id, previous_response_id, created_ns FROM turns"
-            " WHERE session_id = ? AND created_ns BETWEEN ? AND ? AND (? OR key_id = ?) ORDER BY recorded_ns",
+            " WHERE session_id = ? AND created_ns BETWEEN ? AND ? AND (? OR key_id = ?)",
             [head["session_id"], head["session_started"] - _HOUR, head["created"] + _HOUR, key_id is None, key_id],
         )
         return {row[0]: Link._make(row) for row in rows}
@@ -277,7 +280,7 @@ class Tables:
             return {}
         rows = self.read(
             f"SELECT content, {_HEAD} FROM turns WHERE created_ns BETWEEN ? AND ?"  # noqa: S608
-            " AND response_hash IN (SELECT unnest(?)) AND (? OR key_id = ?) ORDER BY recorded_ns",
+            " AND response_hash IN (SELECT unnest(?)) AND (? OR key_id = ?)",
             [
                 min(link.created for link in links),
                 max(link.created for link in links),

@@ -13,6 +13,7 @@ from tollbook.errors import Unavailable
 
 from .journal import Journal, journals_path, make_directory
 from .journaled import JournaledStore, T
+from .recent import RECENT
 from .recorder import Recorder
 
 LOOKUPS = 4
@@ -22,14 +23,22 @@ LOOKUPS = 4
 class LocalStore(JournaledStore):
     """A `Store` whose tables this process owns; see `open_store`. What is still open at exit is closed in good order."""
 
-    def __init__(self, directory: Path | None, *, worker: str, retention_days: float | None, content: bool) -> None:
+    def __init__(
+        self,
+        directory: Path | None,
+        *,
+        worker: str,
+        retention_days: float | None,
+        content: bool,
+        recent: int = RECENT,
+    ) -> None:
         if directory is None:
             journal = Journal(None)
-            recorder = Recorder(None, journal=journal.file, retention_days=retention_days)
+            recorder = Recorder(None, journal=journal.file, retention_days=retention_days, recent=recent)
         else:
             make_directory(directory)
             # The tables first: whoever is refused there must not leave a journal behind.
-            recorder = Recorder(directory, retention_days=retention_days)
+            recorder = Recorder(directory, retention_days=retention_days, recent=recent)
             journal = Journal(journals_path(directory) / f"{worker}.sqlite")
         super().__init__(journal, content=content)
         self._recorder = recorder

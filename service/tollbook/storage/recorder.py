@@ -24,10 +24,11 @@ from . import facts, pack
 from .duck import Link, Row, Tables
 from .journal import JournalFile, Written, journals_path, unavailable
 from .pack import Kept
+from .recent import RECENT, Recent
 
 _log = logging.getLogger("tollbook.storage")
 
-INTERVAL = 0.25
+INTERVAL = 1.0
 """Seconds between two looks at the journals. Lookups do not wait for it: they read the journals first."""
 
 TRIM = 1.0
@@ -49,11 +50,16 @@ def tables_path(directory: Path) -> Path:
 class Recorder:
     """Owns the tables of a directory, or of memory when it is None; then `journal` is the only journal.
 
-    The lookups may be called from any thread. They raise `NotFound`, and `Unavailable` when a disk or database refuses.
+    `recent` bytes of turns are held in memory. The lookups may be called from any thread. They raise `NotFound`, and `Unavailable` when a disk or database refuses.
     """
 
     def __init__(
-        self, directory: Path | None, *, journal: JournalFile | None = None, retention_days: float | None = None
+        self,
+        directory: Path | None,
+        *,
+        journal: JournalFile | None = None,
+        retention_days: float | None = None,
+        recent: int = RECENT,
     ) -> None:
         self._directory = directory
         self._retention_days = retention_days
@@ -63,6 +69,7 @@ class Recorder:
         self._marks = self._tables.marks()
         self._deleted = self._tables.deletions(since=time.time_ns() - _DAY)
         """Ids deleted lately: an entry that reaches a journal afterwards (a background response that ends) stays dead."""
+        self._recent = Recent(recent)
         self._writing = threading.Lock()
         self._listing = threading.Lock()
         self._trimmed = self._expired = 0.0
@@ -99,7 +106,9 @@ class Recorder:
             except Exception as error:  # whatever it is, the entries are safe in their journals and the next try may do
                 pause = min(pause * 2, 10.0)
                 expected = isinstance(error, (duckdb.Error, sqlite3.Error, OSError, ConfigError))
-                _log.error("The books could not be written, next try in %.1f s: %s", pause, error, exc_info=not expected)
+                _log.error(
+                    "The books could not be written, next try in %.1f s: %s", pause, error, exc_info=not expected
+                )
             if self._stopping.wait(pause):
                 return
 
@@ -121,10 +130,13 @@ class Recorder:
     def _take(self, journal: JournalFile, entries: list[Written]) -> None:
         last = entries[-1].sequence
         try:
-            self._tables.take([_row(entry) for entry in entries], journal=journal.uuid, sequence=last)
+            taken = self._tables.take([_row(entry) for entry in entries], journal=journal.uuid, sequence=last)
         except (duckdb.FatalException, duckdb.ConnectionException):
             self._tables.reopen()
             raise
+        for row in taken:
+            if row.head is not None and row.content is not None:
+                self._recent.put(row.head[0], Kept(row.head, row.content))
         self._marks[journal.uuid] = last
 
     def _trim_now_and_then(self) -> None:
@@ -140,6 +152,7 @@ class Recorder:
         if self._retention_days is not None and (not self._expired or time.monotonic() - self._expired >= RETENTION):
             self._expired = time.monotonic()
             self._tables.expire(before=time.time_ns() - int(self._retention_days * _DAY))
+            self._recent.clear()
 
     def _files(self) -> list[JournalFile]:
         """All journals there are by now, opened."""
@@ -181,6 +194,7 @@ class Recorder:
             if found is None or not self._tables.delete(response_id, key_id, now):
                 raise NotFound(f"No response found with id '{response_id}'.", param="response_id")
             self._deleted[response_id] = now
+            self._recent.drop(response_id)
             return found
 
     def call(self, call_id: str, key_id: str | None) -> dict[str, Any]:
@@ -201,18 +215,21 @@ class Recorder:
         return [facts.to_json(rows) for rows in found]
 
     def _turn(self, response_id: str, key_id: str | None) -> Kept | None:
-        return self._in_journals(response_id, key_id) or self._tables.turn(response_id, key_id)
+        return self._near(response_id, key_id) or self._tables.turn(response_id, key_id)
 
-    def _in_journals(self, response_id: str, key_id: str | None) -> Kept | None:
-        """A turn that is not in the tables yet, or newer than what stands there.
+    def _near(self, response_id: str, key_id: str | None) -> Kept | None:
+        """A turn that needs no look into the tables: in a journal, and then the newest there is, or a recent one.
 
         Entries under the mark do not count: the tables know better (they may have been deleted since).
         """
-        last = self._last(journal.turn(response_id, self._marks.get(journal.uuid, 0)) for journal in self._files())
-        if last is None or last.head is None or last.content is None or response_id in self._deleted:
+        if response_id in self._deleted:
             return None
-        head = pack.unpack_head(last.head)
-        return Kept(head, last.content) if key_id in (None, head[_KEY]) else None
+        last = self._last(journal.turn(response_id, self._marks.get(journal.uuid, 0)) for journal in self._files())
+        if last is None or last.head is None or last.content is None:
+            kept = self._recent.get(response_id)
+        else:
+            kept = Kept(pack.unpack_head(last.head), last.content)
+        return kept if kept is not None and key_id in (None, kept.head[_KEY]) else None
 
     def _call(self, call_id: str, key_id: str | None) -> facts.Rows | None:
         last = self._last(journal.call(call_id, self._marks.get(journal.uuid, 0)) for journal in self._files())
@@ -226,20 +243,20 @@ class Recorder:
         return max((each for each in found if each is not None), key=lambda each: each.recorded, default=None)
 
     def _chain(self, response_id: str, key_id: str | None) -> list[Kept]:
-        """Walks from child to parent: in the journals as far as the turns are new, then through the session's links."""
+        """Walks from child to parent: through what is near as far as that reaches, then through the session's links."""
         path: list[Kept | Link] = []
         seen: set[str] = set()
-        links: dict[str, Link] | None = None
+        links: dict[str, Link] = {}
         wanted: str | None = response_id
         while wanted is not None:
-            step: Kept | Link | None = None
-            if links is not None:
-                step = self._in_journals(wanted, key_id) or links.get(wanted)
+            if wanted in seen:  # a turn that is its own ancestor
+                raise _missing(wanted)
+            step: Kept | Link | None = self._near(wanted, key_id) or links.get(wanted)
             if step is None:
-                step = self._turn(wanted, key_id)
-                if step is None or wanted in seen:
+                step = self._tables.turn(wanted, key_id)
+                if step is None:
                     raise _missing(wanted)
-                if links is None and step.head[_PREVIOUS] is not None:
+                if not links and step.head[_PREVIOUS] is not None:
                     links = self._tables.links(step, key_id)
             seen.add(wanted)
             path.append(step)

@@ -12,7 +12,6 @@ is the same language as another host speaks it (`manner.py`: the differences as 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from tollbook.dialects import Reader, Written
 from tollbook.errors import UpstreamError
@@ -38,18 +37,18 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
 class Chat:
     """Chat Completions in one manner; a `Dialect`."""
 
-    manner: Manner
-
     native = False
 
-    @property
-    def inlines_urls(self) -> frozenset[str]:
+    def __init__(self, manner: Manner) -> None:
+        self.manner = manner
+        self.inlines_urls: frozenset[str] = frozenset() if manner.file_urls else frozenset({"input_file"})
         """Documents travel as bytes, unless the host fetches them itself; images may always be links."""
-        return frozenset() if self.manner.file_urls else frozenset({"input_file"})
+
+    def __repr__(self) -> str:
+        return f"Chat({self.manner.host!r})"
 
     def write(self, request: Request, model: str, *, drop: bool = False) -> Written:
         return _write(request, model, self.manner, drop=drop)

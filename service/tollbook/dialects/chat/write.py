@@ -109,11 +109,12 @@ class _Writing:
 
     def tools(self) -> None:
         permitted = allowed(self._request)
-        tools = [
+        tools: list[dict[str, Any]] = [
             {"type": "function", "function": _function(function)}
             for function, _ in functions(self._request)
             if permitted is None or function.name in permitted
         ]
+        self._cached(tools)
         for index, tool in hosted(self._request):
             self._hosted(index, tool, tools)
         if permitted is not None:
@@ -122,6 +123,20 @@ class _Writing:
             self.body["tools"] = tools
             self._choice()
             self._parallel()
+
+    def _cached(self, tools: list[dict[str, Any]]) -> None:
+        """Marks of prompt caching on functions (extra members that a client sends)."""
+        marks = {
+            tool.get("name"): tool["cache_control"]
+            for tool in self._request.get("tools") or ()
+            if tool.get("cache_control")
+        }
+        if marks and not self._manner.cache_control:
+            self.notes.append("tools.cache_control: dropped")
+        elif marks:
+            for tool in tools:
+                if tool["function"]["name"] in marks:
+                    tool["cache_control"] = marks[tool["function"]["name"]]
 
     def _hosted(self, index: int, tool: dict[str, Any], tools: list[dict[str, Any]]) -> None:
         kind, manner = str(tool.get("type") or ""), self._manner

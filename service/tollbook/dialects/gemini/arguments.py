@@ -45,7 +45,7 @@ def _steps(path: str) -> list[str | int]:
 def _put(root: dict[str, Any], steps: list[str | int], value: Any, *, grow: bool) -> None:
     """Set the place that `steps` lead to, making the objects and lists on the way. Nonsense is passed over."""
     node: Any = root
-    for step, following in zip(steps, [*steps[1:], None], strict=True):
+    for step, following in zip(steps, [*steps[1:], None], strict=False):
         fresh: Any = value if following is None else [] if isinstance(following, int) else {}
         if isinstance(step, int):
             if not isinstance(node, list):

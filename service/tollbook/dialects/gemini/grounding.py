@@ -30,15 +30,15 @@ class Grounding:
         """The metadata of one chunk. A list that is told again goes on from the earlier one, or is another one."""
         metadata = candidate.get("groundingMetadata")
         if isinstance(metadata, dict):
-            self.queries = _longer(self.queries, _texts(metadata.get("webSearchQueries")))
-            self._retrieval_queries = _longer(self._retrieval_queries, _texts(metadata.get("retrievalQueries")))
+            self.queries = _longer(self.queries, texts(metadata.get("webSearchQueries")))
+            self._retrieval_queries = _longer(self._retrieval_queries, texts(metadata.get("retrievalQueries")))
             chunks = _objects(metadata.get("groundingChunks"))
             self._chunks = _longer(self._chunks, chunks)
             self._support(_objects(metadata.get("groundingSupports")), chunks or self._chunks)
         context = candidate.get("urlContextMetadata")
         if isinstance(context, dict):
             pages = [p.get("retrievedUrl") for p in _objects(context.get("urlMetadata"))]
-            self._pages = _longer(self._pages, _texts(pages))
+            self._pages = _longer(self._pages, texts(pages))
 
     def _support(self, supports: list[dict[str, Any]], chunks: list[dict[str, Any]]) -> None:
         """Indices mean the chunks that were told with them."""
@@ -159,5 +159,6 @@ def _objects(value: Any) -> list[dict[str, Any]]:
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
-def _texts(value: Any) -> list[str]:
+def texts(value: Any) -> list[str]:
+    """The texts in what should be a list of them."""
     return [entry for entry in value if isinstance(entry, str) and entry] if isinstance(value, list) else []

@@ -57,7 +57,7 @@ class History:
             self._sign_foreign_calls()
 
     def _item(self, index: int, item: Item, where: str) -> None:
-        kind = item.get("type") or "message"
+        kind = str(item.get("type") or "message")
         if kind not in ("function_call_output", "custom_tool_call_output"):
             self._show()
         if kind == "message":
@@ -120,7 +120,7 @@ class History:
         parts: list[Part] = []
         for index, part in enumerate(content if isinstance(content, list) else ()):
             place = f"{where}[{index}]"
-            kind = part.get("type") if isinstance(part, dict) else None
+            kind = str(part.get("type")) if isinstance(part, dict) else "none"
             if kind in _TEXTS:
                 parts.append({"text": str(part.get("text") or "")})
             elif kind == "refusal":
@@ -148,7 +148,9 @@ class History:
         if content is None:
             self.notes.append("reasoning: foreign, left out")
             return
-        thought = "".join(str(part.get("text") or "") for part in item.get("summary") or () if isinstance(part, dict))
+        summary = item.get("summary")
+        summary = summary if isinstance(summary, list) else []
+        thought = "".join(str(part.get("text") or "") for part in summary if isinstance(part, dict))
         if thought:
             part: Part = {"text": thought, "thought": True}
             signature = signatures.signature_of(content)
@@ -180,7 +182,7 @@ class History:
                 items = content.get("items")
                 self._stand_ins = items - 1 if isinstance(items, int) and items > 0 else 0
                 return True
-            if item.get("type") not in _HOSTED:
+            if str(item.get("type")) not in _HOSTED:
                 return False
         return False
 
@@ -202,7 +204,7 @@ class History:
         call_id = str(item.get("call_id") or "")
         self._names[call_id] = name
         try:
-            arguments = decode(call_arguments(item))
+            arguments = decode(str(call_arguments(item)))
         except ValueError:
             arguments = None
         if not isinstance(arguments, dict):

@@ -10,13 +10,12 @@ from typing import Any, Literal
 from tollbook.errors import UpstreamError
 from tollbook.responses.draft import Draft, Stop
 from tollbook.responses.types import Request
-from tollbook.responses.usage import count
 from tollbook.transport.frame import Frame
 from tollbook.transport.wire import encode
 
 from . import fault, generations, tokens
 from .arguments import PartialArguments
-from .grounding import Grounding
+from .grounding import Grounding, texts
 from .history import MADE_CALL
 from .signatures import seal
 
@@ -52,6 +51,7 @@ class Reader:
         self._finish_message: str | None = None
         self._blocked: str | None = None
         self._model = ""
+        self._identity: tuple[Any, ...] = ()
         self._metadata: dict[str, Any] = {}
         self._counted: dict[str, int] = {}
         self._grounding = Grounding()
@@ -134,19 +134,20 @@ class Reader:
                 self._note("candidates: only the first is told")
 
     def _identify(self, chunk: dict[str, Any]) -> None:
-        model, response_id = chunk.get("modelVersion"), chunk.get("responseId")
-        if isinstance(model, str) and model:
-            self._model = model
-        metadata = chunk.get("usageMetadata")
+        model, response_id, metadata = chunk.get("modelVersion"), chunk.get("responseId"), chunk.get("usageMetadata")
         metadata = metadata if isinstance(metadata, dict) else {}
-        self._draft.served(
-            model=self._model or None,
-            tier=tokens.tier(metadata),
-            upstream_id=response_id if isinstance(response_id, str) else None,
-        )
+        identity = (model, response_id, metadata.get("serviceTier"), metadata.get("trafficType"))
+        if identity != self._identity:
+            self._identity = identity
+            self._model = model if isinstance(model, str) and model else self._model
+            self._draft.served(
+                model=self._model or None,
+                tier=tokens.tier(metadata),
+                upstream_id=response_id if isinstance(response_id, str) else None,
+            )
         # Vertex tells only the traffic type until the last chunk.
-        if any(count(value) for name, value in metadata.items() if name.endswith("TokenCount")):
-            self._metadata.update({name: value for name, value in metadata.items() if value is not None})
+        if metadata.get("promptTokenCount") or metadata.get("totalTokenCount"):
+            self._metadata.update(metadata)
             self._tell_usage()
 
     def _tell_usage(self) -> None:
@@ -172,16 +173,17 @@ class Reader:
         """Tell one part. Answers the log probabilities that are still to be told with a text."""
         signature = part.get("thoughtSignature")
         signature = signature if isinstance(signature, str) and signature else None
-        if any(isinstance(part.get(name), dict) for name in _SERVER_PARTS):
-            self._server(part)
+        text = part.get("text")
+        if isinstance(text, str) and not part.get("thought"):
+            return self._text(text, signature, logprobs)
+        if part.get("thought") is True and not isinstance(part.get("inlineData"), dict):
+            self._thought(text, signature)
         elif isinstance(part.get("functionCall"), dict):
             self._call(part["functionCall"], signature)
+        elif any(isinstance(part.get(name), dict) for name in _SERVER_PARTS):
+            self._server(part)
         elif isinstance(part.get("inlineData"), dict):
             self._data(part["inlineData"], signature, thought=part.get("thought") is True)
-        elif part.get("thought") is True:
-            self._thought(part.get("text"), signature)
-        elif isinstance(part.get("text"), str):
-            return self._text(part["text"], signature, logprobs)
         elif signature:
             self._text("", signature, [])
         elif part.get("fileData"):
@@ -268,14 +270,14 @@ class Reader:
             self._end_hosted(self._match(answer, None), {})
 
     def _tool_call(self, call: dict[str, Any]) -> None:
-        kind = call.get("toolType")
+        kind = str(call.get("toolType"))
         arguments = call.get("args")
         arguments = arguments if isinstance(arguments, dict) else {}
-        queries = [q for q in arguments.get("queries") or () if isinstance(q, str)]
+        queries = texts(arguments.get("queries"))
         if kind == "FILE_SEARCH":
             self._begin_hosted(self._key(call), "file_search_call", {"queries": queries, "results": None})
         elif kind == "URL_CONTEXT":
-            urls = [u for u in arguments.get("urls") or () if isinstance(u, str)]
+            urls = texts(arguments.get("urls"))
             page = {"type": "open_page", "url": urls[0] if urls else ""}
             self._begin_hosted(self._key(call), "web_search_call", {"action": page}, counted=False)
         elif kind in _SEARCHES:

@@ -27,19 +27,18 @@ def usage(metadata: dict[str, Any], tools: dict[str, int]) -> Usage:
     if missing > 0 and not (answer and thoughts):
         answer += missing
 
-    cached_audio = min(_modality(metadata, "cacheTokensDetails", "AUDIO"), cached)
-    cached_image = min(_modality(metadata, "cacheTokensDetails", "IMAGE"), cached - cached_audio)
-    heard = _modality(metadata, "promptTokensDetails", "AUDIO") + _modality(
-        metadata, "toolUsePromptTokensDetails", "AUDIO"
-    )
-    seen = _modality(metadata, "promptTokensDetails", "IMAGE") + _modality(
-        metadata, "toolUsePromptTokensDetails", "IMAGE"
-    )
+    heard, seen = _modalities(metadata.get("promptTokensDetails"))
+    if by_tools:
+        heard_by_tools, seen_by_tools = _modalities(metadata.get("toolUsePromptTokensDetails"))
+        heard, seen = heard + heard_by_tools, seen + seen_by_tools
+    cached_audio, cached_image = _modalities(metadata.get("cacheTokensDetails")) if cached else (0, 0)
+    cached_audio = min(cached_audio, cached)
+    spoken, drawn = _modalities(metadata.get("candidatesTokensDetails"))
     fresh = prompt + by_tools - cached
     input_audio = min(max(heard - cached_audio, 0), fresh)
     input_image = min(max(seen - cached_image, 0), fresh - input_audio)
-    output_audio = min(_modality(metadata, "candidatesTokensDetails", "AUDIO"), answer)
-    output_image = min(_modality(metadata, "candidatesTokensDetails", "IMAGE"), answer - output_audio)
+    output_audio = min(spoken, answer)
+    output_image = min(drawn, answer - output_audio)
     return Usage(
         input=fresh - input_audio - input_image,
         input_audio=input_audio,
@@ -74,10 +73,13 @@ def tier(metadata: dict[str, Any]) -> str | None:
     return None
 
 
-def _modality(metadata: dict[str, Any], details: str, modality: str) -> int:
-    rows = metadata.get(details)
-    return sum(
-        count(row.get("tokenCount"))
-        for row in (rows if isinstance(rows, list) else ())
-        if isinstance(row, dict) and row.get("modality") == modality
-    )
+def _modalities(rows: Any) -> tuple[int, int]:
+    """Tokens of audio and of images among the rows of a `...TokensDetails`."""
+    audio = image = 0
+    for row in rows if isinstance(rows, list) else ():
+        modality = row.get("modality") if isinstance(row, dict) else None
+        if modality == "AUDIO":
+            audio += count(row.get("tokenCount"))
+        elif modality == "IMAGE":
+            image += count(row.get("tokenCount"))
+    return audio, image

@@ -1,0 +1,123 @@
+"""Keeping the books: every call begins and ends here, exactly once, priced and durable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from time import time_ns
+from typing import Any, TypeVar
+
+from .call import Attempt, Call, Observer, Operation, Outcome
+from .config import Deployment
+from .errors import TollbookError
+from .pricing.book import PriceBook
+from .responses import ids
+from .storage import Store, Turn
+
+T = TypeVar("T")
+
+Clock = Callable[[], int]
+"""Nanoseconds since 1970."""
+
+
+class Books:
+    """Begins, prices and ends calls; the observers hear of each."""
+
+    def __init__(
+        self,
+        store: Store,
+        prices: PriceBook,
+        observers: Sequence[Observer] = (),
+        *,
+        make_id: ids.MakeId = ids.make_id,
+        clock: Clock = time_ns,
+    ) -> None:
+        self.store = store
+        self.make_id = make_id
+        self.clock = clock
+        self._prices = prices
+        self._observers = tuple(observers)
+        self._pending: set[asyncio.Task[None]] = set()
+
+    def begin(self, operation: Operation) -> Call:
+        """A new call. It must be ended."""
+        call = Call(id=self.make_id("call"), operation=operation, started=self.clock())
+        for observer in self._observers:
+            observer.begins(call)
+        return call
+
+    def attempt_begins(self, call: Call, attempt: Attempt) -> dict[str, str]:
+        """Headers that the observers want sent along (trace context)."""
+        headers: dict[str, str] = {}
+        for observer in self._observers:
+            headers |= observer.attempt_begins(call, attempt)
+        return headers
+
+    def attempt_ends(self, call: Call, attempt: Attempt, deployment: Deployment) -> None:
+        """The attempt is over: its usage is final and gets its price."""
+        attempt.ended = self.clock()
+        attempt.cost = self._prices.price(
+            attempt.provider,
+            attempt.model,
+            attempt.usage,
+            at=attempt.started,
+            tier=attempt.service_tier,
+            deployment=deployment,
+            served_model=attempt.served_model,
+        )
+        for observer in self._observers:
+            observer.attempt_ends(call, attempt)
+
+    async def end(
+        self, call: Call, outcome: Outcome, *, error: TollbookError | None = None, turn: Turn | None = None
+    ) -> None:
+        """The call is over. When this returns, it is durable, and the turn can be followed up.
+
+        Raises Unavailable when the books cannot be kept (disk full): then nothing may be told to be complete.
+        """
+        self._close(call, outcome, error)
+        try:
+            await self.store.record(call, turn)
+        finally:
+            for observer in self._observers:
+                observer.ends(call)
+
+    async def keep(self, call: Call, work: Awaitable[T]) -> T:
+        """Do it, and end the call by how it went."""
+        try:
+            result = await work
+        except TollbookError as error:
+            await self.end(call, "rejected" if error.status < 500 else "failed", error=error)
+            raise
+        except asyncio.CancelledError:
+            self.later(self.end(call, "client_disconnected"))
+            raise
+        await self.end(call, "completed")
+        return result
+
+    async def look(self, call: Call, work: Awaitable[T]) -> T:
+        """Do it without leaving a row: reading the books does not fill them."""
+        try:
+            return await work
+        finally:
+            self._close(call, "completed", None)
+            for observer in self._observers:
+                observer.ends(call)
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it in a task of its own: the one that asked is being cancelled."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
+
+    async def close(self) -> None:
+        """Finish what is under way, then close the store."""
+        while self._pending:
+            await asyncio.gather(*self._pending, return_exceptions=True)
+        await self.store.close()
+
+    def _close(self, call: Call, outcome: Outcome, error: TollbookError | None) -> None:
+        call.ended = self.clock()
+        call.outcome = outcome
+        call.error = error
+        call.status = 200 if error is None else error.status

@@ -1,0 +1,106 @@
+"""What came before a request: its parent, the chain that led there, and items it only names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .call import Call
+from .errors import NotFound
+from .responses import ids
+from .responses import request as requests
+from .responses.types import Item, Request
+from .storage import Store, Turn
+
+
+@dataclass(slots=True)
+class History:
+    """The turn that a request follows; the whole chain is read when somebody needs it. `key_id` None sees everybody's."""
+
+    store: Store
+    key_id: str | None
+    parent: Turn | None = None
+    _chain: Sequence[Turn] | None = None
+
+    async def chain(self) -> Sequence[Turn]:
+        """All turns up to the parent, oldest first. Raises NotFound when one of them is gone."""
+        if self._chain is None:
+            self._chain = await self.store.chain(self.parent.response_id, self.key_id) if self.parent else ()
+        return self._chain
+
+    async def items(self, *, native: bool) -> list[Item]:
+        """The chain as input: each turn's input, then its output.
+
+        A native upstream that does not keep these responses would look their ids up; without ids it reads the content.
+        Reasoning that it did not seal itself says nothing to it.
+        """
+        items: list[Item] = []
+        for turn in await self.chain():
+            items += turn.input
+            items += turn.response.get("output") or []
+        if not native:
+            return items
+        return [
+            {k: v for k, v in item.items() if k not in ("id", "status")}
+            for item in items
+            if item.get("type") != "reasoning" or item.get("encrypted_content")
+        ]
+
+
+async def recall(store: Store, call: Call, request: Request, key_id: str | None) -> tuple[Request, History]:
+    """The request with its references resolved, and what it follows.
+
+    Raises NotFound for an unknown parent or item: never is a conversation forgotten in silence.
+    """
+    history = History(store, key_id)
+    parent_id = request.get("previous_response_id")
+    if parent_id:
+        try:
+            history.parent = parent = await store.turn(parent_id, key_id)
+        except NotFound:
+            raise NotFound(
+                f"Previous response with id '{parent_id}' not found.",
+                param="previous_response_id",
+                code="previous_response_not_found",
+            ) from None
+        call.session_id = parent.session_id
+        call.parent_span = (parent.trace_id, parent.span_id)
+    if any(item.get("type") == "item_reference" for item in requests.items(request)):
+        request = await _resolve(call, request, history)
+    return request, history
+
+
+async def _resolve(call: Call, request: Request, history: History) -> Request:
+    """Items of earlier responses that the input only names, put in full. Ids that are not ours are left to the upstream
+    that made them."""
+    known = {
+        item.get("id"): item
+        for turn in await history.chain()
+        for item in (*turn.input, *turn.response.get("output", ()))
+    }
+    resolved: list[Item] = []
+    for item in requests.items(request):
+        if item.get("type") != "item_reference":
+            resolved.append(item)
+            continue
+        identifier = str(item.get("id"))
+        response_id = ids.response_of(identifier)
+        if identifier not in known and response_id is not None:
+            origin = await history.store.turn(response_id, history.key_id)
+            call.parent_span = call.parent_span or (origin.trace_id, origin.span_id)
+            known |= {i.get("id"): i for i in origin.response.get("output", ())}
+        if identifier not in known and response_id is not None:
+            raise NotFound(f"Item with id '{identifier}' not found.", param="input", code="item_not_found")
+        resolved.append(known.get(identifier, item))
+    return {**request, "input": resolved}
+
+
+def named(items: Sequence[Item], response_id: str) -> list[Item]:
+    """Input items, each with an id, so that a listing of them can be paged."""
+    stem = response_id.partition("_")[2]
+    return [
+        {"type": "message", **item}
+        if item.get("id")
+        else {"type": "message", **item, "id": f"item_{stem}i{number:03x}"}
+        for number, item in enumerate(items)
+    ]
