@@ -18,6 +18,7 @@ import pytest
 from tollbook.__main__ import COMMANDS, main
 from tollbook.commands.dashboard import command
 from tollbook.commands.serve import is_loopback
+from tollbook.config.environment import CREDENTIALS
 
 GOOD = """\
 model_list:
@@ -150,7 +151,9 @@ def test_check_names_the_unpriced_and_the_ignored(run: Any, config: Any) -> None
     code, out, _ = run("check", "-c", config(GOOD))
 
     assert code == 0
-    assert "Unpriced: odd\n" in out
+    assert (
+        "Unpriced (1): calls are booked without a cost. Set prices, or base_model:\n  odd (openai/nobody-knows" in out
+    )
     assert "Ignored (1):\n  config.yaml:14: litellm_settings.success_callback: not used: telemetry is set by" in out
 
 
@@ -160,6 +163,7 @@ def test_check_live_tells_url_scheme_and_dialect_of_each_deployment(run: Any, co
     blocks = out.split("\n\n")
     assert code == 0
     assert len([block for block in blocks if "  deployment" in block]) == 5
+    assert out.endswith("\nAll right.\n")
     assert "  url         POST https://api.anthropic.com/v1/messages\n" in out
     assert "  auth        x-api-key\n  dialect     messages\n" in out
 
@@ -205,13 +209,14 @@ def test_names_cannot_steer_the_terminal(run: Any, config: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "provider", ["groq", "mistral", "openrouter", "together_ai", "fireworks_ai", "perplexity", "cohere"]
+    ("provider", "variables"),
+    [(provider, variables) for provider, ways in CREDENTIALS.items() for variables in ways],
 )
-def test_every_provider_that_a_key_opens_is_known(provider: str, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tollbook.config.environment import _CREDENTIALS
-
-    for name in _CREDENTIALS[provider][0]:
-        monkeypatch.setenv(name, "k")
+def test_every_provider_that_the_environment_opens_can_be_served(
+    provider: str, variables: tuple[str, ...], run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in variables:
+        monkeypatch.setenv(name, "https://example.com" if name.endswith("_BASE") else "k")
     code, out, err = run("check")
 
     assert code == 0, err

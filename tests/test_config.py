@@ -135,6 +135,12 @@ def test_a_key_in_the_environment_opens_its_provider() -> None:
     assert config.route("bedrock/anthropic.claude-3-sonnet-20240229-v1:0").deployments[0].provider == "bedrock"
 
 
+def test_half_of_the_credentials_open_nothing() -> None:
+    halves = {"AWS_ACCESS_KEY_ID": "k", "AWS_REGION": "r", "GOOGLE_CLOUD_PROJECT": "p", "AZURE_API_BASE": "b"}
+
+    assert default_config(halves).names == ("simulated/*",)
+
+
 def test_bare_names_go_to_the_family_that_has_them() -> None:
     config = default_config(ENVIRONMENT)
 
@@ -155,6 +161,8 @@ def test_master_key_and_data_dir_can_come_from_the_environment(load: Any) -> Non
 
     assert default_config(environment).general.master_key == "sk-1"
     assert default_config(environment).data_dir == Path("/books")
+    with pytest.raises(ConfigError, match="TOLLBOOK_DATA_DIR: there is no such home directory"):
+        default_config({"TOLLBOOK_DATA_DIR": "~nobody-has-this-name"})
     assert load("general_settings: {master_key: sk-2, data_dir: here}", environment).general.master_key == "sk-2"
     assert load("general_settings: {master_key: sk-2, data_dir: here}", {}).data_dir == Path("here")
 
@@ -388,6 +396,7 @@ def test_all_problems_are_told_at_once_with_file_line_path_and_suggestion(wrong:
         ("model_list: [x]", "config.yaml:1: model_list[0]: expected a mapping, got text"),
         ("model_list: [{model_name: a}]", 'model_list[0]: "litellm_params" is missing'),
         ("model_list: [{model_name: a, litellm_params: {}}]", 'model_list[0].litellm_params: "model" is missing'),
+        ("general_settings: {data_dir: ~nobody-has-this-name/x}", "data_dir: there is no such home directory"),
         (one("", "router_settings: 5"), "router_settings: expected a mapping, got a number"),
         (one("api_key: 12345"), "expected text, got a number; put it in quotes"),
         (one("api_key: yes"), "expected text, got true or false; put it in quotes"),

@@ -7,12 +7,13 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
-from .commands import check, dashboard, keys, recorder, serve, version
+from .commands import check, dashboard, keys, recorder, serve, up, version
 from .commands.terminal import complain
 from .errors import TollbookError
 
 COMMANDS = {
     "serve": serve,
+    "up": up,
     "check": check,
     "keys": keys,
     "dashboard": dashboard,
@@ -26,6 +27,7 @@ with exact cost, traces and durable records.
 
   tollbook                          serve every provider that has credentials in the environment
   tollbook --config config.yaml     serve what the file says
+  tollbook up                       the same with the dashboard and a key, to try it out
   tollbook check -c config.yaml     validate the file and price every model, without sending anything
   tollbook keys create alice        make a key for somebody
 

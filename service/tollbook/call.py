@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from .errors import Kind, TollbookError
 from .responses.types import Response
@@ -27,8 +27,7 @@ Outcome = Literal[
 Reason = Literal["initial", "retry", "fallback", "hedge"]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One priced component: `quantity` tokens (or calls) of `kind` at `rate` pico-USD each make `amount` nano-USD.
 
     `rate` is None where the amount is not a product (provider-reported, or priced by a rule with steps).
@@ -164,8 +163,9 @@ class Call:
 
     @property
     def cost(self) -> Cost:
-        """All attempts together: unpriced as soon as one that used tokens is unpriced."""
-        spent = [a.cost for a in self.attempts if a.usage.source != "none" or a.cost.total]
+        """All attempts together: unpriced as soon as one that answered, or used tokens, is unpriced."""
+        answered = ("completed", "incomplete")
+        spent = [a.cost for a in self.attempts if a.usage.source != "none" or a.cost.total or a.outcome in answered]
         if not spent:
             return FREE
         if any(c.status == "unpriced" for c in spent):

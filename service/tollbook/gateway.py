@@ -205,7 +205,8 @@ class Gateway:
         attempt, draft = trial.attempt, trial.draft
         attempt.outcome = outcome
         attempt.usage = draft.tokens
-        attempt.served_model = draft.response.get("model")
+        attempt.served_model = draft.served_model
+        call.notes.extend(note for note in draft.notes if note not in call.notes)
         attempt.service_tier = draft.served_tier
         attempt.upstream_response_id = draft.upstream_id
         if failure is not None:
@@ -236,7 +237,7 @@ class Gateway:
             asked.pop("previous_response_id", None)
             if parent:
                 asked["input"] = await history.items(native=dialect.native) + requests.items(request)
-        drop = deployment.drop_params or self.config.general.drop_params
+        drop = deployment.drop_params
         if not dialect.native:
             beyond = [name for name in ("background", "conversation", "prompt") if asked.get(name)]
             unresolved = [

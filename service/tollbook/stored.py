@@ -137,7 +137,10 @@ class Stored:
         """The deployment that made it, with the model of this turn where it serves many."""
         route = self._config.route(turn.model)
         here = next((d for d in route.deployments if d.id == turn.deployment), None) if route else None
-        return here or self._config.deployments.get(turn.deployment)
+        if here is not None:
+            return here
+        kept = self._config.deployments.get(turn.deployment)
+        return kept if kept is not None and "*" not in kept.provider + kept.model else None
 
     async def _refresh(self, turn: Turn, method: str, suffix: str) -> Response:
         """What the upstream says now of a background response. The first terminal sight of it is booked, once."""
@@ -154,7 +157,7 @@ class Stored:
     async def _book(self, turn: Turn, deployment: Deployment, endpoint: Endpoint, response: Response) -> None:
         """The bill of a response that was made in background. Its call id follows from the one that ordered it, so that
         however often it is polled there is one row."""
-        draft = Draft(turn.request, response_id=turn.response_id, stream=False)
+        draft = Draft(turn.request, response_id=turn.response_id, model=deployment.model, stream=False)
         failure: UpstreamError | None = None
         try:
             endpoint.dialect.reader(draft, turn.request).whole(response)
@@ -180,7 +183,7 @@ class Stored:
             reason="initial",
             started=turn.created,
             usage=draft.tokens,
-            served_model=response.get("model"),
+            served_model=draft.served_model,
             service_tier=draft.served_tier,
         )
         status = str(response.get("status"))

@@ -118,7 +118,7 @@ class Upstream:
         )
         response = await client.send(request, auth=endpoint.auth, stream=True)
         try:
-            yield _Answer(response.status_code, response.headers, response.aiter_bytes())
+            yield _Answer(response.status_code, _plain(response), response.aiter_bytes())
         finally:
             await response.aclose()
 
@@ -134,7 +134,7 @@ class Upstream:
             async with clock.until_first():
                 response = await client.send(request, auth=endpoint.auth, stream=True)
             try:
-                answer = _Answer(response.status_code, response.headers, response.aiter_bytes())
+                answer = _Answer(response.status_code, _plain(response), response.aiter_bytes())
                 if answer.status >= 400:
                     raise await _refusal(endpoint, answer, clock)
                 return decode(await _collect(answer.chunks, LARGEST_BODY, clock) or b"null")
@@ -191,6 +191,11 @@ def _new_client(connections: int) -> httpx.AsyncClient:
             )
 
     return httpx.AsyncClient(transport=Transport(), follow_redirects=False, trust_env=False)
+
+
+def _plain(response: httpx.Response) -> dict[str, str]:
+    """Headers by lower-case name; of repeated ones the last."""
+    return {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers.raw}
 
 
 def _timeout(timeouts: Timeouts) -> httpx.Timeout:

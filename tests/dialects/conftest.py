@@ -4,7 +4,9 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-goldens", action="store_true", help="rewrite what tests/recordings expects; read the diff")
+    parser.addoption(
+        "--update-goldens", action="store_true", help="rewrite what tests/recordings expects; read the diff"
+    )
 
 
 @pytest.fixture

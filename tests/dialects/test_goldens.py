@@ -34,9 +34,14 @@ CASES = sorted(request.parent for request in FOLDER.glob("*/*/request.json"))
 Tell = Callable[[Any], None]
 """Tells a reader all that was received."""
 
-pytestmark = pytest.mark.parametrize("case", CASES, ids=[f"{case.parent.name}-{case.name}" for case in CASES])
+
+def _cases(*received: str) -> pytest.MarkDecorator:
+    """The cases that received one of these, or all."""
+    chosen = [case for case in CASES if not received or any((case / f"received.{kind}").exists() for kind in received)]
+    return pytest.mark.parametrize("case", chosen, ids=[f"{case.parent.name}-{case.name}" for case in chosen])
 
 
+@_cases()
 def test_request_becomes_the_body_that_is_written_down(case: Path, update_goldens: bool) -> None:
     request = _read(case / "request.json")
 
@@ -48,6 +53,7 @@ def test_request_becomes_the_body_that_is_written_down(case: Path, update_golden
         _expect(case / "remarks.json", remarks, update_goldens)
 
 
+@_cases()
 def test_answer_becomes_the_events_that_are_written_down(case: Path, update_goldens: bool) -> None:
     events, response = _hear(case, _all(case))
 
@@ -56,14 +62,16 @@ def test_answer_becomes_the_events_that_are_written_down(case: Path, update_gold
     _expect(case / "response.json", response, update_goldens)
 
 
+@_cases()
 def test_answer_says_the_same_to_a_client_that_does_not_stream(case: Path) -> None:
     _, response = _hear(case, _all(case), stream=False)
 
     assert response == _read(case / "response.json")
 
 
+@_cases("sse")
 def test_bytes_may_be_cut_anywhere(case: Path) -> None:
-    raw = _stream(case)
+    raw = (case / "received.sse").read_bytes()
     whole = _decoded([raw])
 
     for position in range(len(raw)):
@@ -71,13 +79,14 @@ def test_bytes_may_be_cut_anywhere(case: Path) -> None:
     assert _decoded([raw[i : i + 1] for i in range(len(raw))]) == whole
 
 
+@_cases("sse", "jsonl")
 def test_answer_without_its_second_half_fails(case: Path) -> None:
     def half(reader: Any) -> None:
         if (case / "received.jsonl").exists():
             frames = _frames(case)
             frames = frames[: len(frames) // 2]
         else:
-            raw = _stream(case)
+            raw = (case / "received.sse").read_bytes()
             frames = [Frame(kind, data) for kind, data in _decoded([raw[: len(raw) // 2]])]
         for frame in frames:
             reader.feed(frame)
@@ -121,15 +130,8 @@ def _all(case: Path) -> Tell:
 
 def _frames(case: Path) -> list[Frame]:
     if (case / "received.jsonl").exists():
-        lines = [json.loads(line) for line in (case / "received.jsonl").read_text().splitlines()]
-        return [Frame(*next(iter(line.items()))[:1], event=next(iter(line.values()))) for line in lines]
-    return [Frame(kind, raw) for kind, raw in _decoded([_stream(case)])]
-
-
-def _stream(case: Path) -> bytes:
-    if not (case / "received.sse").exists():
-        pytest.skip("this answer is not a stream of server-sent events")
-    return (case / "received.sse").read_bytes()
+        return [Frame(kind, event=event) for line in _read(case / "received.jsonl") for kind, event in line.items()]
+    return [Frame(kind, raw) for kind, raw in _decoded([(case / "received.sse").read_bytes()])]
 
 
 def _decoded(chunks: list[bytes]) -> list[tuple[str, bytes]]:

@@ -130,6 +130,10 @@ class TestWhichPriceCounts:
         with pytest.raises(ConfigError, match=r"'public'.*input_cost_per_token"):
             self.BOOK.warm([wrong])
 
+    @pytest.mark.parametrize("nonsense", [{}, [], 7, True])
+    def test_a_served_model_or_tier_that_is_no_text_names_nothing(self, nonsense: Any) -> None:
+        assert usd(self.BOOK, "openai", "m", served_model=nonsense, tier=nonsense) == "1"
+
 
 class TestUnknownIsNotZero:
     @given(

@@ -14,21 +14,25 @@ from .oracle_responses import of_response
 
 
 async def ask(client: openai.AsyncOpenAI, model: str, *, stream: bool, **fields: Any) -> Heard:
-    """One request by the SDK. A failure has the kind "" here: a client sees status, type and code (see `wire`)."""
-    request: dict[str, Any] = {"model": model, "input": "Hello.", **fields}
+    """One request by the SDK. A failure has the kind "" here: a client sees status, type and code (see `as_seen`).
+
+    `fields` are sent as they are, so that parameters of the provider alone may be among them.
+    """
+    request: dict[str, Any] = {"model": model, "input": fields.pop("input", "Hello."), "extra_body": fields}
     events: list[dict[str, Any]] = []
     try:
         if not stream:
-            whole = await client.responses.create(**request)
-            return Heard(said=settled(of_response(whole.to_dict())), events=[])
+            whole = (await client.responses.create(**request)).to_dict(warnings=False)
+            return Heard(said=settled(of_response(whole)), events=[], response=whole)
         async with await client.responses.create(**request, stream=True) as answer:
             async for event in answer:
-                events.append(event.to_dict())  # noqa: PERF401 - those before a failure are kept
+                events.append(event.to_dict(warnings=False))  # noqa: PERF401 - those before a failure are kept
     except openai.APIError as error:
         status = error.status_code if isinstance(error, openai.APIStatusError) else None
         failure = Failure(kind=_wire(error), message=_words(error), status=status)
         return Heard(said=Said(stop="error", failure=failure), events=events)
-    return Heard(said=settled(of_response(events[-1].get("response") or {})), events=events)
+    response = events[-1].get("response") or {}
+    return Heard(said=settled(of_response(response)), events=events, response=response)
 
 
 def _wire(error: openai.APIError) -> str:

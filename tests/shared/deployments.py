@@ -35,18 +35,14 @@ def params(entry: dict[str, Any], base: str) -> dict[str, Any]:
         found["use_chat_completions_api"] = True
         if host == "gemini":
             provider = "gemini_openai"  # Gemini's own endpoint that is compatible with OpenAI
-    elif api == "openai.responses" and provider not in ("openai", "azure", "azure_ai", "xai"):
-        provider = "openai"
+    elif api == "openai.responses" and provider not in ("openai", "azure"):
+        found["use_responses_api"] = True
     elif api == "anthropic.messages":
         provider = "anthropic"
     if api.startswith("openai.") and provider != "azure":
         found["api_base"] = f"{base}/v1"
     if provider == "bedrock":
-        found |= {
-            "aws_access_key_id": "AKIDEXAMPLE",
-            "aws_secret_access_key": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
-            "aws_region_name": "us-east-1",
-        }
+        found["aws_region_name"] = "us-east-1"  # its keys are in the environment
     elif provider == "vertex_ai":
         found |= {"vertex_project": "test-project", "vertex_location": "us-central1", "access_token": "ya29.test"}
     else:

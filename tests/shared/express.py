@@ -23,8 +23,9 @@ class Inexpressible(Exception):
     """This request has no words in the Responses API; the message says which part and why."""
 
 
-def express(recording: Any, dialect: Any) -> Request:
-    """The Responses request for a recorded one. `dialect` reads the model's earlier turns."""
+def express(recording: Any, dialect: Any, history: list[Item] | None = None) -> Request:
+    """The Responses request for a recorded one. `dialect` reads the model's earlier turns; their items, the very objects
+    that are in `input`, are added to `history`."""
     api = recording.api
     if api.startswith(("anthropic.", "vertex.anthropic.", "bedrock.invoke")):
         name = "anthropic"
@@ -41,7 +42,10 @@ def express(recording: Any, dialect: Any) -> Request:
     module = import_module(f".express_{name}", __package__)
 
     def turn(answer: dict[str, Any]) -> list[Item]:
-        return told(dialect, answer)
+        items = told(dialect, answer)
+        if history is not None:
+            history.extend(items)
+        return items
 
     request: Request = module.request(json.loads(json.dumps(recording.request_json)), turn)
     request.setdefault("model", recording.model)

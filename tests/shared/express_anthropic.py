@@ -30,7 +30,9 @@ def request(body: Request, turn: Turn) -> Request:
     _thinking(body, found)
     form = (body.get("output_config") or {}).get("format") or body.get("output_format")
     if form:
-        found["text"] = schema_format(form.get("schema"))
+        if "schema" not in form:
+            raise Inexpressible("a format without a schema: the request was wrong on purpose")
+        found["text"] = schema_format(form["schema"])
     tools = [_tool(tool) for tool in body.get("tools") or []] + [_server(s) for s in body.get("mcp_servers") or []]
     if tools:
         found["tools"] = tools

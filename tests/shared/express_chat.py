@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .express import Inexpressible, Item, Part, Request, Turn, file, function, image
+from .express import Inexpressible, Item, Part, Request, Turn, effort_of, file, function, image
 
 # Fields whose meaning is the same under the same name, and those that Responses lacks: clients send them as extra fields.
 _SAME = (
@@ -33,17 +33,26 @@ def request(body: Request, turn: Turn) -> Request:
     if body.get("reasoning_effort"):
         found["reasoning"] = {"effort": body["reasoning_effort"]}
     elif body.get("reasoning"):
-        found["reasoning"] = body["reasoning"]
+        found["reasoning"] = _reasoning(body["reasoning"])
     if body.get("response_format"):
         found["text"] = {"format": _format(body["response_format"])}
     if body.get("tools"):
         found["tools"] = [_tool(tool) for tool in body["tools"]]
+    if body.get("web_search_options") is not None:
+        found["tools"] = [*found.get("tools", []), {"type": "web_search", **body["web_search_options"]}]
     choice = body.get("tool_choice")
     if isinstance(choice, dict):
         found["tool_choice"] = {"type": "function", "name": choice["function"]["name"]}
     elif choice:
         found["tool_choice"] = "required" if choice == "any" else choice
     return found
+
+
+def _reasoning(wanted: dict[str, Any]) -> dict[str, Any]:
+    """OpenRouter's object: https://openrouter.ai/docs/use-cases/reasoning-tokens."""
+    if "max_tokens" in wanted:
+        return {"effort": effort_of(wanted["max_tokens"])}
+    return {"effort": "medium"} if wanted.get("enabled") else wanted
 
 
 def _message(message: dict[str, Any], turn: Turn) -> list[Item]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +24,8 @@ class Heard:
     said: Said
     events: list[dict[str, Any]]
     """Events of the stream; empty when it was not asked for, and for error answers."""
+    response: dict[str, Any] = field(default_factory=dict)
+    """The Response object, where a client of the gateway got one."""
 
 
 def hear(recording: Any, fragments: str = "whole", *, stream: bool = True, share: float = 1.0) -> Heard:

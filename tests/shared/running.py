@@ -28,11 +28,14 @@ def gateway(folder: Path, model_list: list[dict[str, Any]]) -> Iterator[str]:
         "model_list": model_list,
         "router_settings": {"num_retries": 0, "disable_cooldowns": True},
     }
-    config.write_text(yaml.dump(settings, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False))
+    # Flow style and long lines: a configuration has at most 1 MiB, and these are thousands of deployments.
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    config.write_text(yaml.dump(settings, Dumper=dumper, default_flow_style=True, sort_keys=False, width=100_000))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "TOLLBOOK_"))}
+    environment |= {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example", "AWS_REGION": "us-east-1"}
     command = [sys.executable, "-m", "tollbook", "serve", "--config", str(config), "--port", str(port)]
     with (folder / "gateway.log").open("wb") as log:
         process = subprocess.Popen(

@@ -137,6 +137,8 @@ def _gemini(body: Any) -> Any:
                 del part["thought"]  # the default
             if "thoughtSignature" in part:
                 part["thoughtSignature"] = part["thoughtSignature"].replace("-", "+").replace("_", "/")
+                if part.keys() == {"thoughtSignature"}:
+                    part["text"] = ""
             for name in ("functionCall", "functionResponse"):
                 (part.get(name) or {}).pop("id", None)  # optional; calls are matched by name and order
     body["contents"] = [
@@ -167,6 +169,9 @@ def _gemini(body: Any) -> Any:
     if "generationConfig" in body and not config:
         del body["generationConfig"]
     calling = (body.get("toolConfig") or {}).get("functionCallingConfig")
+    names = [function["name"] for function in declared]
+    if calling and sorted(calling.get("allowedFunctionNames", [])) == sorted(names):
+        del calling["allowedFunctionNames"]  # all of them
     if calling == {"mode": "AUTO"}:
         del body["toolConfig"]["functionCallingConfig"]  # the default
     if not body.get("toolConfig", "absent"):
@@ -195,6 +200,8 @@ def _converse(body: Any) -> Any:
             for inner in result.get("content") or []:
                 if "json" in inner:
                     inner["text"] = json.dumps(inner.pop("json"), ensure_ascii=False)  # the model reads text either way
+        if message["role"] == "assistant":
+            message["content"] = _joined_parts(message["content"])
     body["messages"] = _together(body.get("messages") or [])
     config = body.get("inferenceConfig")
     if config is not None:
@@ -229,7 +236,7 @@ def _chat(body: Any) -> Any:
                 part["image_url"] = {"url": part["image_url"]}
             if part.get("image_url", {}).get("detail") == "auto":
                 del part["image_url"]["detail"]  # the default
-        for name, default in (("annotations", []), ("prefix", False)):
+        for name, default in (("annotations", []), ("prefix", False), ("reasoning_content", "")):
             if message.get(name) == default:
                 del message[name]
         if message["role"] == "tool":
@@ -275,7 +282,7 @@ def _cohere(body: Any) -> Any:
     for message in body.get("messages") or []:
         if message.get("content") is not None:
             message["content"] = _texts(message["content"])
-        if message.get("content") == []:
+        if message.get("content") in ([], [{"type": "text", "text": ""}]):
             del message["content"]
         for call in message.get("tool_calls") or []:
             call["function"]["arguments"] = _json(call["function"]["arguments"])

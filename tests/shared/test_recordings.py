@@ -117,24 +117,44 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with replay().ThreadedReplay(library()) as upstream:
         model_list = [
             {
-                "model_name": entry["id"] + way,
-                "litellm_params": params(entry, upstream.base_url(entry["id"], **options)),
+                "model_name": _name(entry, way),
+                "params": params(entry, upstream.base_url(entry["id"], **(options | _leniency(entry)))),
             }
             for entry in _passing()
             for way, options in _WAYS.items()
-            if entry["streaming"] or way in ("", "~other", "~awkward")
+            if way in _ways(entry)
         ]
         with gateway(tmp_path_factory.mktemp("gateway"), model_list) as base:
             yield Running(base, upstream)
+
+
+def _ways(entry: dict[str, Any]) -> list[str]:
+    """How this one is replayed. Where one path serves both ways of asking, strictness is kept."""
+    ways = list(_WAYS) if entry["streaming"] else ["", "~other", "~awkward"]
+    return [way for way in ways if way != "~other" or entry["provider"] in ("gemini", "vertex", "bedrock")]
+
+
+def _leniency(entry: dict[str, Any]) -> dict[str, int]:
+    """InvokeModel recordings of other models than Claude are reached through Converse: another path."""
+    return {"strict": 0} if entry["api"].startswith("bedrock.invoke") and "claude" not in entry["model"] else {}
+
+
+def _other(entry: dict[str, Any]) -> str:
+    return "~other" if "~other" in _ways(entry) else ""
+
+
+def _name(entry: dict[str, Any], way: str) -> str:
+    """The public model name; a short one, see `running.gateway`."""
+    return f"{library().index.index(entry)}{way}"
 
 
 def _passing(**wanted: Any) -> list[dict[str, Any]]:
     return [e for e in entries() if e["id"] not in EXCEPTIONS and all(e[k] == v for k, v in wanted.items())]
 
 
-async def _mismatches(running: Running, wanted: list[tuple[dict[str, Any], str, bool]]) -> list[str]:
-    """A line for each difference between what (recording, way of replaying, streamed) says and what a client hears."""
-    heard = await running.hear([(entry["id"] + way, stream) for entry, way, stream in wanted])
+async def _prove(running: Running, wanted: list[tuple[dict[str, Any], str, bool]]) -> None:
+    """Fail with a line for each difference between what (recording, way of replaying, streamed) says and what is heard."""
+    heard = await running.hear([(_name(entry, way), stream) for entry, way, stream in wanted])
     lines = []
     for (entry, way, _), answer in zip(wanted, heard, strict=True):
         recording = library()[entry["id"]]
@@ -144,19 +164,20 @@ async def _mismatches(running: Running, wanted: list[tuple[dict[str, Any], str, 
             if broken and not (recording.api == "openai.responses" and broken == recorded_breach(recording)):
                 found.append(f"protocol: {broken}")
         lines += [f"{entry['id']}{way}: {line}" for line in found]
-    return lines
+    if lines:
+        pytest.fail("\n".join(lines), pytrace=False)
 
 
 @pytest.mark.slow
 async def test_gateway_says_what_the_recording_says(running: Running) -> None:
     """Asked the way the recording was made: streams streamed, whole answers whole."""
-    assert await _mismatches(running, [(e, "", e["streaming"]) for e in _passing()]) == []
+    await _prove(running, [(e, "", e["streaming"]) for e in _passing()])
 
 
 @pytest.mark.slow
 async def test_gateway_says_the_same_when_asked_the_other_way(running: Running) -> None:
     """A host may answer a plain request with a stream, and a streaming request whole."""
-    assert await _mismatches(running, [(e, "~other", not e["streaming"]) for e in _passing()]) == []
+    await _prove(running, [(e, _other(e), not e["streaming"]) for e in _passing()])
 
 
 @pytest.mark.slow
@@ -164,7 +185,7 @@ async def test_gateway_says_the_same_when_asked_the_other_way(running: Running) 
 async def test_gateway_does_not_mind_where_the_bytes_are_cut(running: Running, way: str) -> None:
     wanted = [(e, way, e["streaming"]) for e in _passing() if e["streaming"] or way == "~awkward"]
 
-    assert await _mismatches(running, wanted) == []
+    await _prove(running, wanted)
 
 
 @pytest.mark.slow
@@ -173,7 +194,7 @@ async def test_gateway_says_that_the_second_half_is_missing(running: Running, wa
     """As `failed`, whether the connection breaks or the body ends as if it were whole."""
     streams = _passing(streaming=True, status=200)
 
-    heard = await running.hear([(e["id"] + way, True) for e in streams])
+    heard = await running.hear([(_name(e, way), True) for e in streams])
 
     silent = []
     for entry, answer in zip(streams, heard, strict=True):

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from tollbook.errors import Unsupported
+from tollbook.errors import InvalidRequest, Unsupported
 
 from .deployments import endpoint
 from .exceptions import EXCEPTIONS
-from .explained import EXPLAINED, family, unexplained
+from .explained import EXPLAINED, STORIES, family, unexplained
 from .express import Inexpressible, express
 from .library import entries, library
 
@@ -46,6 +46,9 @@ def _parameters() -> list[Any]:
 def test_the_request_is_what_the_vendors_client_sent(recording_id: str) -> None:
     recording = library()[recording_id]
     place = endpoint(recording_id)
+    story = next((reason for start, reason in STORIES.items() if recording_id.startswith(start)), None)
+    if story is not None:
+        pytest.skip(f"differs as a whole: {story}")
     try:
         request = express(recording, place.dialect)
     except Inexpressible as reason:
@@ -87,14 +90,15 @@ def test_every_explanation_is_needed() -> None:
         recording, place = library()[entry["id"]], endpoint(entry["id"])
         try:
             body = place.dialect.write(express(recording, place.dialect), recording.model or "a-model").body
-        except (Inexpressible, Unsupported):
+        except (Inexpressible, InvalidRequest):
             continue
         body = place.adjust(body) if place.adjust else body
         name = family(recording.api)
+        names = [name, f"{name}@{recording.provider}"]
         for path, _, _ in replay().diff_json(
             spelled(recording.api, recording.request_json), spelled(recording.api, body)
         ):
             there = re.sub(r"\[\d+\]", "[]", path)
-            used |= {(name, pattern) for pattern in EXPLAINED[name] if re.fullmatch(pattern, there)}
+            used |= {(n, row) for n in names for row in EXPLAINED.get(n, {}) if re.fullmatch(row, there)}
 
     assert {(name, pattern) for name, table in EXPLAINED.items() for pattern in table} - used == set()

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -122,7 +123,7 @@ async def test_workers_acknowledge_while_the_recorder_is_killed(tmp_path: Path) 
     for _ in range(3):
         before = len(acknowledged(output))
         recorder = start(_RECORDER, tmp_path)
-        await asyncio.to_thread(wait_until, lambda: (tmp_path / "recorder.sock").exists())
+        await asyncio.to_thread(wait_until, (tmp_path / "recorder.sock").exists)
         await asyncio.to_thread(wait_until, lambda before=before: len(acknowledged(output)) > before + 100)
         await asyncio.sleep(random.uniform(0, 0.5))
         kill(recorder)
@@ -152,7 +153,8 @@ async def test_a_journal_that_was_taken_over_but_not_trimmed_is_not_counted_twic
         assert await store.turn(each.response_id, None) == each
     await store.close()
     with duckdb.connect(str(tmp_path / "tollbook.duckdb"), read_only=True) as tables:
-        assert tables.execute("SELECT count(*), sum(cost_nano) FROM spend").fetchall() == [(20, 4_500_000)]
+        spent = tables.execute("SELECT count(*), sum(cost_nano), sum(cost_usd) FROM spend").fetchall()
+        assert spent == [(20, 4_500_000, Decimal("0.0045"))]
         assert tables.execute("SELECT count(*) FROM turns").fetchall() == [(7,)]
         assert tables.execute("SELECT count(*) FROM deletions").fetchall() == [(3,)]
 
@@ -217,9 +219,9 @@ async def test_a_store_without_content_keeps_only_facts(tmp_path: Path) -> None:
 
 async def test_the_tables_have_one_owner(tmp_path: Path) -> None:
     process = start(_RECORDER, tmp_path)
-    await asyncio.to_thread(wait_until, lambda: (tmp_path / "recorder.sock").exists())
+    await asyncio.to_thread(wait_until, (tmp_path / "recorder.sock").exists)
 
-    with pytest.raises(ConfigError, match="tollbook.duckdb cannot be opened"):
+    with pytest.raises(ConfigError, match=r"tollbook\.duckdb cannot be opened"):
         open_store(tmp_path, worker="9")
     assert not (tmp_path / "journals" / "9.sqlite").exists()
 
@@ -254,6 +256,10 @@ async def test_a_broken_journal_is_left_alone_and_the_others_are_taken_over(
     assert (tmp_path / "journals" / "broken.sqlite").exists()
 
 
+def modes_below(directory: Path) -> dict[str, int]:
+    return {path.relative_to(directory).as_posix(): path.stat().st_mode & 0o777 for path in directory.rglob("*")}
+
+
 async def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
     directory = tmp_path / "data"
     umask = os.umask(0o022)
@@ -261,7 +267,7 @@ async def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
         store = open_store(directory)
         await recorded(store)
         await store.calls(key_id=None, limit=1, before=None)
-        modes = {path.relative_to(tmp_path).as_posix(): path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+        modes = modes_below(tmp_path)
         await store.close()
     finally:
         os.umask(umask)
@@ -339,7 +345,7 @@ async def test_without_a_recorder_recording_works_and_lookups_say_what_is_wrong(
         assert (told.value.status, told.value.code) == (503, "storage_unavailable")
 
     recorder = start(_RECORDER, tmp_path)
-    await asyncio.to_thread(wait_until, lambda: (tmp_path / "recorder.sock").exists())
+    await asyncio.to_thread(wait_until, (tmp_path / "recorder.sock").exists)
     assert await store.turn(made.response_id, None) == made
     kill(recorder)
     another = await recorded(store)

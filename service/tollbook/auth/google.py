@@ -9,7 +9,7 @@ import asyncio
 import importlib.util
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from tollbook.errors import ConfigError, UpstreamError
+from tollbook.errors import ConfigError, Kind, UpstreamError
 from tollbook.transport.wire import decode
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -30,7 +30,8 @@ renewed only in their last five minutes, so a larger margin would ask it for eve
 class GoogleAuth(httpx.Auth):
     """Puts a bearer token on each request, and the quota project if the credentials name one.
 
-    `credentials` is a file's path or its JSON text (service account, authorized user, external account); None means
+    `credentials` is a file's path, its JSON text or its object (service account, authorized user, external account);
+    None means
     Application Default Credentials: GOOGLE_APPLICATION_CREDENTIALS, gcloud's file, the metadata server
     (https://cloud.google.com/docs/authentication/application-default-credentials).
 
@@ -40,8 +41,10 @@ class GoogleAuth(httpx.Auth):
     Raises ConfigError when google-auth is not installed, and UpstreamError from a request that cannot have a token.
     """
 
-    def __init__(self, credentials: str | None = None, *, clock: Callable[[], float] = time.time) -> None:
-        if importlib.util.find_spec("google.auth") is None or importlib.util.find_spec("requests") is None:
+    def __init__(
+        self, credentials: str | Mapping[str, Any] | None = None, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        if not _installed():
             raise ConfigError("Google Cloud needs google-auth: pip install 'tollbook[google]'.")
         self._source = credentials
         self._clock = clock
@@ -107,7 +110,8 @@ class GoogleAuth(httpx.Auth):
             except TransportError as error:
                 raise UpstreamError(f"Google's token server cannot be reached: {error}", "connection") from None
             except GoogleAuthError as error:
-                raise UpstreamError(f"Google gives no token: {error}", "auth") from None
+                kind: Kind = "overloaded" if error.retryable else "auth"
+                raise UpstreamError(f"Google gives no token: {error}", kind) from None
             except OSError as error:
                 raise UpstreamError(f"The Google credentials cannot be read: {error.strerror}.", "auth") from None
             except ValueError as error:
@@ -119,7 +123,25 @@ class GoogleAuth(httpx.Auth):
             return headers
 
 
-def _load(source: str | None) -> Any:
+def _installed() -> bool:
+    try:
+        return importlib.util.find_spec("google.auth") is not None and importlib.util.find_spec("requests") is not None
+    except ModuleNotFoundError:  # not even the namespace package `google` is there
+        return False
+
+
+def project_of(credentials: Any) -> str | None:
+    """The project that a service account belongs to, if it was given as JSON or an object: no file is opened."""
+    if isinstance(credentials, str) and credentials.lstrip().startswith("{"):
+        try:
+            credentials = decode(credentials)
+        except ValueError:
+            return None
+    project = credentials.get("project_id") if isinstance(credentials, Mapping) else None
+    return project if isinstance(project, str) and project else None
+
+
+def _load(source: str | Mapping[str, Any] | None) -> Any:
     import google.auth
     from google.oauth2 import credentials, service_account
 
@@ -129,7 +151,10 @@ def _load(source: str | None) -> Any:
     from_any: Any = google.auth.load_credentials_from_dict
     if source is None:
         return google.auth.default(scopes=[SCOPE])[0]
-    info = decode(source if source.lstrip().startswith("{") else Path(source).expanduser().read_bytes())
+    if isinstance(source, Mapping):
+        info: Any = dict(source)
+    else:
+        info = decode(source if source.lstrip().startswith("{") else Path(source).expanduser().read_bytes())
     if not isinstance(info, dict):
         raise ValueError("not an object")
     if info.get("type") == "service_account":

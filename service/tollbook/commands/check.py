@@ -10,7 +10,7 @@ from tollbook.errors import ConfigError
 
 from .configured import config_argument, configured
 from .places import Place, places, problems
-from .terminal import complain, note, printable, say, table
+from .terminal import complain, printable, say, table
 
 if TYPE_CHECKING:
     from tollbook.config import Config, Deployment
@@ -35,17 +35,16 @@ def run(args: Namespace) -> int:
     prices, mistakes = _prices(config)
     source = config.source or "no file, models from the environment"
     say(f"{source}: {_count(len(config.routes), 'model')}, {_count(len(found), 'deployment')}")
-    say()
     if args.live:
         for place in found:
             _tell(place, prices[place.deployment.id])
     elif found:
+        say()
         _draw(found, prices)
-    if unpriced := [place.deployment.name for place in found if prices[place.deployment.id] == UNPRICED]:
-        say(f"\nUnpriced: {printable(', '.join(dict.fromkeys(unpriced)))}")
-        say(
-            "  Their calls are booked without a cost. Set input_cost_per_token and output_cost_per_token, or base_model."
-        )
+    if unpriced := [place.deployment for place in found if prices[place.deployment.id] == UNPRICED]:
+        say(f"\nUnpriced ({len(unpriced)}): calls are booked without a cost. Set prices, or base_model:")
+        for deployment in unpriced:
+            say(f"  {printable(deployment.name)} ({printable(f'{deployment.provider}/{deployment.model}')})")
     if config.warnings:
         say(f"\nIgnored ({len(config.warnings)}):")
         for warning in config.warnings:
@@ -53,7 +52,7 @@ def run(args: Namespace) -> int:
     if wrong := [*mistakes, *problems(found)]:
         complain("\n  ".join(["these models cannot be served:", *wrong]))
         return 1
-    note("\nAll right.")
+    say("\nAll right.")
     return 0
 
 
@@ -112,16 +111,15 @@ def _tell(place: Place, price: str) -> None:
     else:
         lines += [("url", _missing(place))]
     lines += [("price", price if price in (UNPRICED, "by model") else f"{price} per 1M tokens")]
-    say(printable(deployment.name))
+    say(f"\n{printable(deployment.name)}")
     for name, value in lines:
         say(f"  {name:<12}{printable(value)}")
-    say()
 
 
 def _dialect(place: Place) -> str:
     assert place.endpoint is not None
     module = getattr(place.endpoint.dialect, "__name__", type(place.endpoint.dialect).__name__)
-    return str(module).rpartition(".")[2]
+    return str(module).rpartition(".")[2].lower()
 
 
 def _missing(place: Place) -> str:

@@ -36,4 +36,4 @@ def configured(args: Namespace) -> Config:
 
     config = load_config(args.config, os.environ) if args.config else default_config(os.environ)
     data_dir: Path | None = getattr(args, "data_dir", None)
-    return replace(config, data_dir=data_dir.expanduser()) if data_dir else config
+    return replace(config, data_dir=data_dir) if data_dir else config

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
 from importlib.util import find_spec
@@ -13,6 +12,8 @@ from .serve import is_loopback, port_number
 from .terminal import complain, note
 
 HELP = "run the dashboard, which reads a running gateway"
+
+MISSING = 'the dashboard is not installed. Install it with: pip install "tollbook[dashboard]"'
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -27,17 +28,24 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    app = _app()
+    app = installed_app()
     if app is None:
-        complain('the dashboard is not installed. Install it with: pip install "tollbook[dashboard]"')
+        complain(MISSING)
         return 1
     if not is_loopback(args.host):
         note(f"the dashboard asks nobody for a password, and {args.host} is reachable from others")
-    environment = {**os.environ, "TOLLBOOK_URL": args.url}
-    try:
-        return subprocess.run(command(app, args.host, args.port), env=environment, check=False).returncode  # noqa: S603
-    except KeyboardInterrupt:
-        return 0
+    told = command(app, args.host, args.port)
+    # In place of this process, so that whoever stops it stops Streamlit.
+    os.execve(told[0], told, environment(args.host, args.url))  # noqa: S606 - our own interpreter
+
+
+def environment(host: str, url: str) -> dict[str, str]:
+    """What the pages read: where the gateway is."""
+    found = {**os.environ, "TOLLBOOK_URL": url}
+    if is_loopback(host):
+        # A web page elsewhere could have its own name lead to this machine and read the books (DNS rebinding).
+        found.setdefault("STREAMLIT_SERVER_ALLOWED_HOSTS", f"localhost,127.0.0.1,{host}")
+    return found
 
 
 def command(app: Path, host: str, port: int) -> list[str]:
@@ -52,7 +60,8 @@ def command(app: Path, host: str, port: int) -> list[str]:
     return [sys.executable, "-m", "streamlit", "run", str(app), *flags]
 
 
-def _app() -> Path | None:
+def installed_app() -> Path | None:
+    """Where the pages begin, if they are installed."""
     package = find_spec("tollbook_dashboard")
     if package is None or package.origin is None or find_spec("streamlit") is None:
         return None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from ipaddress import ip_address
+
+from tollbook.access.address import check_address
+from tollbook.errors import ConfigError
 
 from .configured import config_argument, configured, data_dir_argument
 from .terminal import complain, note
@@ -23,11 +25,10 @@ def arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     config = configured(args)
     if config.general.master_key is None:
-        if not is_loopback(args.host):
-            complain(
-                f"without a master key only this machine can be served, and {args.host} is reachable from others. "
-                "Set general_settings.master_key or TOLLBOOK_MASTER_KEY, or listen on 127.0.0.1."
-            )
+        try:
+            check_address(args.host, keyed=False)
+        except ConfigError as refused:
+            complain(refused.message)
             return 2
         note("no master key: open to this machine only")
 
@@ -43,16 +44,6 @@ def run(args: Namespace) -> int:
 
     serve(config, host=args.host, port=args.port, workers=args.workers, data_dir=config.data_dir)
     return 0
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address. A name other than localhost may mean anything."""
-    if host.lower().rstrip(".") == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _settings(count: int) -> str:

@@ -11,7 +11,7 @@ from tollbook.errors import ConfigError
 from . import environment as env
 from . import foreign, schema
 from .deployments import Inherited, deployments, routes
-from .problems import Problems, Steps, suggestion
+from .problems import Problems, Steps, Wrong, suggestion
 from .reading import Value, section
 from .source import parse, read_text
 from .types import DEFAULT_DATA_DIR, Config, GeneralSettings, RouterSettings, TelemetrySettings
@@ -85,13 +85,23 @@ def _read(top: Value, environment: Mapping[str, str], source: Path | None) -> Co
         ),
         router=router,
         telemetry=TelemetrySettings(**settings("telemetry", schema.TELEMETRY, {})),
-        data_dir=Path(environment.get(DATA_DIR) or data_dir or DEFAULT_DATA_DIR).expanduser(),
+        data_dir=_data_dir(environment) or data_dir or DEFAULT_DATA_DIR,
         source=source,
         warnings=problems.warnings,
     )
     if "model_list" in said and len(found) == len(entries):
         _check_names(config, said, problems)
     return config
+
+
+def _data_dir(environment: Mapping[str, str]) -> Path | None:
+    """The folder that the environment names, which comes before the file's."""
+    if not environment.get(DATA_DIR):
+        return None
+    try:
+        return schema.directory(Value(environment[DATA_DIR], (), Problems(), {}))
+    except Wrong as wrong:
+        raise ConfigError(f"the environment variable {DATA_DIR}: {wrong}") from wrong
 
 
 def _router(own: dict[str, Any], litellm: Mapping[str, Any]) -> RouterSettings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from . import foreign
@@ -50,6 +51,14 @@ def _header_name(value: Value) -> str:
     if name is None:
         return ""
     return name.lower()
+
+
+def directory(value: Value) -> Path:
+    """A folder; "~" is the home of the user."""
+    try:
+        return Path(text(value)).expanduser()
+    except RuntimeError as error:
+        raise Wrong("there is no such home directory") from error
 
 
 def pattern(value: Value) -> str:
@@ -118,7 +127,7 @@ TELEMETRY: Keys = {
 
 GENERAL: Keys = {
     "master_key": text,
-    "data_dir": text,
+    "data_dir": directory,
     "store_prompts_in_spend_logs": flag,
     "retention_days": number(above=True),
     "end_user_header": _header_name,

@@ -204,7 +204,7 @@ class CohereReader:
         self._begin()
         delta = _dict(event.get("delta"))
         message = _dict(delta.get("message"))
-        index = event.get("index")
+        key = ("call", str(event.get("index")))
         match kind:
             case "message-start":
                 self._identify(event)
@@ -213,12 +213,12 @@ class CohereReader:
             case "tool-plan-delta":
                 self._think(message.get("tool_plan"), plan=True)
             case "tool-call-start":
-                self._call(index, _dict(message.get("tool_calls")))
+                self._call(key, _dict(message.get("tool_calls")))
             case "tool-call-delta":
                 arguments = _dict(_dict(message.get("tool_calls")).get("function")).get("arguments")
-                self._draft.arguments(("call", index), arguments if isinstance(arguments, str) else "")
+                self._draft.arguments(key, arguments if isinstance(arguments, str) else "")
             case "tool-call-end":
-                self._draft.close(("call", index))
+                self._draft.close(key)
             case "citation-start":
                 self._cite(message.get("citations"))
             case "message-end":
@@ -239,8 +239,9 @@ class CohereReader:
         for citation in _list(message.get("citations")):
             self._cite(citation)
         for index, call in enumerate(_list(message.get("tool_calls"))):
-            self._call(index, _dict(call))
-            self._draft.close(("call", index))
+            key = ("call", str(index))
+            self._call(key, _dict(call))
+            self._draft.close(key)
         self._end(body)
         self.end()
 
@@ -287,16 +288,17 @@ class CohereReader:
             self._draft.seal(seal(_MAKER, {**content, "plan": True} if self._planned else content))
             self._thoughts.clear()
 
-    def _call(self, index: Any, call: dict[str, Any]) -> None:
+    def _call(self, key: tuple[str, str], call: dict[str, Any]) -> None:
+        self._draft.close(key)  # a call that never ended, and another in its place
         self._seal()
         self._annotate()
         function, identifier = _dict(call.get("function")), call.get("id")
         if not (isinstance(identifier, str) and identifier):
             identifier = f"call_{self._draft.response['id'].rpartition('_')[2]}_{self._calls}"
         self._calls += 1
-        self._draft.call(("call", index), call_id=identifier, name=str(function.get("name") or ""))
+        self._draft.call(key, call_id=identifier, name=str(function.get("name") or ""))
         arguments = function.get("arguments")
-        self._draft.arguments(("call", index), arguments if isinstance(arguments, str) else "")
+        self._draft.arguments(key, arguments if isinstance(arguments, str) else "")
 
     def _cite(self, citation: Any) -> None:
         """A citation of the text; those of thinking and of plans have no place in a message."""

@@ -57,7 +57,7 @@ def write(request: Request, model: str, *, drop: bool = False) -> Written:  # no
     body = {**request, "model": model}
     notes: list[str] = []
     if isinstance(body.get("input"), list):
-        kept = [item for item in body["input"] if not _foreign(item)]
+        kept = [_plain(item) for item in body["input"] if not _foreign(item)]
         if len(kept) != len(body["input"]):
             notes.append("reasoning: foreign, left out")
             body["input"] = kept
@@ -66,6 +66,27 @@ def write(request: Request, model: str, *, drop: bool = False) -> Written:  # no
 
 def _foreign(item: Item) -> bool:
     return item.get("type") == "reasoning" and sealed(item.get("encrypted_content"))
+
+
+def _plain(item: Item) -> Item:
+    """An item without what other dialects of ours add to citations; the API refuses members it does not know."""
+    content = item.get("content")
+    if not isinstance(content, list) or not any(part.get("annotations") for part in content if isinstance(part, dict)):
+        return item
+    return {**item, "content": [_uncited(part) for part in content]}
+
+
+def _uncited(part: Any) -> Any:
+    annotations = part.get("annotations") if isinstance(part, dict) else None
+    if not isinstance(annotations, list) or not any(isinstance(a, dict) and "citation" in a for a in annotations):
+        return part
+    kept = [
+        {k: v for k, v in a.items() if k != "citation" and (a["type"] == "url_citation" or not k.endswith("_index"))}
+        if isinstance(a, dict) and "citation" in a
+        else a
+        for a in annotations
+    ]
+    return {**part, "annotations": kept}
 
 
 def reader(draft: Draft, request: Request) -> Reader:  # noqa: ARG001 - the frames say it all

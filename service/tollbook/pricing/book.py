@@ -108,6 +108,9 @@ class PriceBook:
         """
         if usage.source == "none":
             return UNPRICED
+        # Upstreams name these two, in JSON: anything that is no text names nothing.
+        served_model = served_model if isinstance(served_model, str) else None
+        tier = tier if isinstance(tier, str) else None
         key = (provider, model, served_model, tier, deployment.id if deployment else None)
         entry = self._entries.get(key)
         if entry is None or entry.deployment is not deployment:

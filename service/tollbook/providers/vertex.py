@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from tollbook.auth.google import GoogleAuth, project_of
 from tollbook.auth.header import HeaderAuth, bearer
 from tollbook.config import Deployment
 from tollbook.dialects import Dialect, chat, gemini, messages
 from tollbook.errors import ConfigError
-from tollbook.transport.wire import decode
 
 from . import Endpoint
 
@@ -84,7 +84,7 @@ def _base(deployment: Deployment, environment: Mapping[str, str], *, express: bo
     options = deployment.options
     location = _first(options.get("vertex_location"), environment, "VERTEXAI_LOCATION", "GOOGLE_CLOUD_LOCATION")
     project = _first(options.get("vertex_project"), environment, "VERTEXAI_PROJECT", "GOOGLE_CLOUD_PROJECT")
-    project = project or _project_of(options.get("vertex_credentials"))
+    project = project or project_of(options.get("vertex_credentials"))
     missing = [] if project else ["vertex_project (or VERTEXAI_PROJECT)"]
     if not location:
         missing.append("vertex_location (or VERTEXAI_LOCATION)")
@@ -112,31 +112,7 @@ def _auth(deployment: Deployment, environment: Mapping[str, str]) -> tuple[httpx
         return bearer(str(token)), "bearer"
     if deployment.api_key:
         return HeaderAuth("x-goog-api-key", deployment.api_key), "x-goog-api-key"
-    from tollbook.auth.google import GoogleAuth
-
-    return GoogleAuth(_text(options.get("vertex_credentials")) or environment.get(KEY_VARIABLES[0]) or None), "google"
-
-
-def _text(credentials: Any) -> str | None:
-    """A path or JSON; the JSON may stand in the configuration as an object."""
-    if isinstance(credentials, Mapping):
-        from tollbook.transport.wire import encode
-
-        return encode(dict(credentials)).decode()
-    return str(credentials) if credentials else None
-
-
-def _project_of(credentials: Any) -> str | None:
-    """The project that a service account given as JSON belongs to; a file is not opened here."""
-    text = _text(credentials)
-    if text is None or not text.lstrip().startswith("{"):
-        return None
-    try:
-        info = decode(text)
-    except ValueError:
-        return None
-    project = info.get("project_id") if isinstance(info, dict) else None
-    return project if isinstance(project, str) and project else None
+    return GoogleAuth(options.get("vertex_credentials") or environment.get(KEY_VARIABLES[0]) or None), "google"
 
 
 def _first(option: Any, environment: Mapping[str, str], *names: str) -> str | None:

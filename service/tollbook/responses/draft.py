@@ -100,6 +100,12 @@ class Draft:
             self.upstream_id = upstream_id
 
     @property
+    def served_model(self) -> str | None:
+        """The exact model that answered, as far as the provider says."""
+        model = self.response.get("model")
+        return model if isinstance(model, str) and model else None
+
+    @property
     def position(self) -> int:
         """Characters in the open text part: where an annotation would start."""
         entry = self._serial

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 import signal
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from tollbook.access.address import check_address
 from tollbook.config import Config, default_config, load_config
-from tollbook.errors import ConfigError
 
 from .app import create_app
 
@@ -32,31 +31,12 @@ _CONFIG, _DATA, _STARTED = "TOLLBOOK_WORKER_CONFIG", "TOLLBOOK_WORKER_DATA_DIR",
 
 def serve(config: Config, *, host: str, port: int, workers: int, data_dir: Path) -> None:
     """Run until SIGINT or SIGTERM. Raises ConfigError when the address and the settings do not go together."""
-    check_address(host, config)
+    check_address(host, keyed=config.general.master_key is not None)
     if workers > 1:
         _serve_workers(config, host=host, port=port, workers=workers, data_dir=data_dir)
         return
     app = create_app(config, environment=os.environ, data_dir=data_dir)
     uvicorn.Server(uvicorn.Config(app, host=host, port=port, **_settings())).run()
-
-
-def check_address(host: str, config: Config) -> None:
-    """A gateway without a master key stays on this machine."""
-    if config.general.master_key is None and not loopback(host):
-        raise ConfigError(
-            f"Refusing to listen on {host} without a master key: anybody who reaches it could spend your money. "
-            "Set general_settings.master_key, or use --host 127.0.0.1."
-        )
-
-
-def loopback(host: str) -> bool:
-    """Whether only this machine reaches the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _settings() -> dict[str, Any]:

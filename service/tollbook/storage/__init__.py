@@ -41,7 +41,7 @@ class Turn:
     native: bool
     """Whether the upstream itself keeps this response, under the same id."""
     created: int
-    """Nanoseconds since 1970."""
+    """Nanoseconds since 1970; the same whenever this response is recorded again."""
     status: str
     """Of the response: completed, incomplete, failed, in_progress, queued, cancelled."""
     request: dict[str, Any]

@@ -94,7 +94,7 @@ _SCHEMA = (
             attempts.cache_read_tokens,
             {_OUTPUT} AS output_tokens,
             attempts.reasoning_tokens, attempts.usage_source,
-            attempts.cost_status, attempts.cost_nano, attempts.cost_nano::DECIMAL(18, 0) / 1000000000 AS cost_usd,
+            attempts.cost_status, attempts.cost_nano, attempts.cost_nano::DECIMAL(19, 0) * 0.000000001 AS cost_usd,
             attempts.price_version, attempts.price_source,
             date_diff('microsecond', calls.started, calls.ended) / 1000.0 AS duration_ms,
             date_diff('microsecond', calls.started, calls.first_output) / 1000.0 AS first_output_ms
@@ -359,7 +359,9 @@ def _turn_row(head: Sequence[Any], row: Row) -> tuple[Any, ...]:
 def _append(cursor: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Sequence[Any]]) -> None:
     if rows:
         appender = cursor.appender(table)
-        appender.append_rows(rows)
+        # Not all at once: the appender holds the interpreter meanwhile, and an event loop may be waiting for it.
+        for start in range(0, len(rows), 16):
+            appender.append_rows(rows[start : start + 16])
         appender.flush()
 
 

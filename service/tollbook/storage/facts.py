@@ -6,11 +6,12 @@ how the old becomes the new.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
+
+import msgspec
 
 from tollbook.call import Attempt, Call, Cost, format_usd
 
@@ -218,7 +219,7 @@ def _named(columns: Sequence[Column], row: Iterable[Any]) -> dict[str, Any]:
     named = {}
     for column, value in zip(columns, row, strict=True):
         if column.json:
-            named[column.name] = json.loads(value) if value is not None else None
+            named[column.name] = _decode_json(value) if value is not None else None
         elif isinstance(value, datetime):
             named[column.name] = value.isoformat(timespec="microseconds") + "Z"
         else:
@@ -228,6 +229,8 @@ def _named(columns: Sequence[Column], row: Iterable[Any]) -> dict[str, Any]:
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the tables hold UTC without a zone
 _LARGEST = 2**63 - 1
+_encode_json = msgspec.json.Encoder().encode
+_decode_json = msgspec.json.Decoder().decode
 
 
 def _text(value: Any) -> str | None:
@@ -252,7 +255,7 @@ def time(value: Any) -> datetime | None:
 
 
 def _json(value: Any) -> str | None:
-    return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return None if value is None else _encode_json(value).decode()
 
 
 _FITS: dict[str, Callable[[Any], Any]] = {

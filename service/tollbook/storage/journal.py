@@ -47,7 +47,6 @@ CREATE TABLE IF NOT EXISTS entries (
     head BLOB,
     content BLOB
 );
-CREATE INDEX IF NOT EXISTS entries_call ON entries (call_id);
 CREATE INDEX IF NOT EXISTS entries_response ON entries (response_id) WHERE response_id IS NOT NULL;
 """
 
@@ -179,17 +178,17 @@ class JournalFile:
 
     def turn(self, response_id: str, after: int) -> Written | None:
         """The last entry above a sequence number that holds this response."""
-        return self._last("response_id", response_id, after)
+        # The unary + keeps SQLite on the index of the id instead of walking all later entries.
+        return self._one("response_id = ? AND +sequence > ? ORDER BY +sequence DESC", response_id, after)
 
     def call(self, call_id: str, after: int) -> Written | None:
-        """The last entry above a sequence number that holds this call."""
-        return self._last("call_id", call_id, after)
+        """The last entry above a sequence number that holds this call; without an index, for it is seldom asked."""
+        return self._one("call_id = ? AND sequence > ? ORDER BY sequence DESC", call_id, after)
 
-    def _last(self, column: str, value: str, after: int) -> Written | None:
-        # The unary + keeps SQLite on the index of the id instead of walking all later entries.
-        query = f"SELECT * FROM entries WHERE {column} = ? AND +sequence > ? ORDER BY +sequence DESC LIMIT 1"  # noqa: S608
+    def _one(self, where: str, identifier: str, after: int) -> Written | None:
+        query = f"SELECT * FROM entries WHERE {where} LIMIT 1"  # noqa: S608 - of our own words
         with self._lock:
-            row = self._connection.execute(query, (value, after)).fetchone()
+            row = self._connection.execute(query, (identifier, after)).fetchone()
         return None if row is None else Written._make(row)
 
     def trim(self, sequence: int) -> None:

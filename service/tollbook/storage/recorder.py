@@ -50,7 +50,8 @@ def tables_path(directory: Path) -> Path:
 class Recorder:
     """Owns the tables of a directory, or of memory when it is None; then `journal` is the only journal.
 
-    `recent` bytes of turns are held in memory. The lookups may be called from any thread. They raise `NotFound`, and `Unavailable` when a disk or database refuses.
+    `recent` bytes of turns are held in memory. The lookups may be called from any thread. They raise `NotFound`, and
+    `Unavailable` when a disk or database refuses.
     """
 
     def __init__(

@@ -88,7 +88,7 @@ class ChatReader:
         self._calls.finish()
         self._executed.finish()
         if self._annotations:
-            self._draft.notes.append("annotations: left out (no text)")
+            self._note("annotations: left out (no text)")
         if self._draft.stopped is None and self._ended:
             self._stop("")
         self._draft.end()
@@ -112,9 +112,7 @@ class ChatReader:
             if not isinstance(choice, dict):
                 continue
             if choice.get("index"):  # n > 1: a Response holds one answer
-                note = "choices: only the first is kept"
-                if note not in self._draft.notes:
-                    self._draft.notes.append(note)
+                self._note("choices: only the first is kept")
                 continue
             said = choice.get(first)
             if not isinstance(said, dict):
@@ -152,9 +150,13 @@ class ChatReader:
         audio = said.get("audio")
         if isinstance(audio, dict) and audio.get("transcript") and not content:
             self._text(str(audio["transcript"]), None)
-            if "audio: left out, its transcript is the text" not in self._draft.notes:
-                self._draft.notes.append("audio: left out, its transcript is the text")
-        self._annotations.extend(filter(None, map(annotation_of, _list(said.get("annotations")))))
+            self._note("audio: left out, its transcript is the text")
+        for annotation in _list(said.get("annotations")):
+            cited = annotation_of(annotation)
+            if cited is not None:
+                self._annotations.append(cited)
+            else:
+                self._note(f"annotations.{_dict(annotation).get('type')}: left out")
         self._annotate()
         for image in _list(said.get("images")):
             self._image(image)
@@ -168,6 +170,10 @@ class ChatReader:
             calls.append({"index": 0, "function": legacy})
         for call in calls:
             self._call(call)
+
+    def _note(self, note: str) -> None:
+        if note not in self._draft.notes:
+            self._draft.notes.append(note)
 
     def _content_part(self, part: Any) -> None:
         """Mistral answers in parts; `reference` parts only point at documents of the request."""

@@ -73,20 +73,24 @@ class ThinkTags:
         if self._state == "before":
             start = held.lstrip()
             if start.startswith(self._OPEN):
-                self._state, held = "inside", start[len(self._OPEN) :].lstrip("\n")
+                self._state, held = "opened", start[len(self._OPEN) :]
             elif self._OPEN.startswith(start):
                 self._held = held
                 return "", ""
             else:
                 self._state = "after"
+        if self._state == "opened":
+            held = held.lstrip("\n")
+            if held:
+                self._state = "inside"
         if self._state == "inside":
             thought, tag, held = held.partition(self._CLOSE)
             if tag:
-                self._state = "break"
+                self._state = "closed"
             else:
                 cut = _overlap(thought, self._CLOSE)
                 self._held, thought = thought[len(thought) - cut :], thought[: len(thought) - cut]
-        if self._state == "break":
+        if self._state == "closed":
             held = held.lstrip("\n")
             if held:
                 self._state = "after"
@@ -95,7 +99,7 @@ class ThinkTags:
     def flush(self) -> tuple[str, str]:
         """What is still held when the answer ends."""
         held, self._held = self._held, ""
-        return (held, "") if self._state == "inside" else ("", held)
+        return (held, "") if self._state in ("opened", "inside") else ("", held)
 
 
 def _overlap(text: str, tag: str) -> int:

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from tollbook.errors import Unsupported
@@ -89,7 +90,7 @@ class Conversation:
         if not isinstance(item, dict):
             self._gaps.missing.append(place)
             return
-        kind = item.get("type") or "message"
+        kind = str(item.get("type") or "message")
         if kind == "message":
             self._message(item, place)
         elif kind in ("function_call", "custom_tool_call"):
@@ -128,11 +129,9 @@ class Conversation:
 
     def _call(self, item: Item, place: str) -> None:
         name = flat_name(str(item.get("name") or ""), item.get("namespace"))
-        text = call_arguments(item)
-        try:
-            arguments = decode(text)
-        except ValueError:
-            arguments = text
+        arguments: Any = call_arguments(item)
+        with suppress(ValueError):
+            arguments = decode(str(arguments))
         if not isinstance(arguments, dict):
             self._gaps.note(f"{place}.arguments: adapted (they are no JSON object)")
             arguments = {"arguments": arguments}
@@ -158,8 +157,7 @@ class Conversation:
         text = item.get("encrypted_content")
         content = unseal(families.maker(self._model), text) or unseal("bedrock", text) or {}
         if isinstance(content.get("signature"), str):
-            summary = item.get("summary") or item.get("content") or ()
-            words = "".join(str(part.get("text") or "") for part in summary if isinstance(part, dict))
+            words = _words(item.get("summary")) or _words(item.get("content"))
             thought = {"text": words, "signature": content["signature"]}
             self._say("assistant", [{"reasoningContent": {"reasoningText": thought}}])
         elif isinstance(content.get("data"), str):
@@ -173,7 +171,7 @@ class Conversation:
         if "nova-2" not in self._model:
             self._gaps.note("code_interpreter_call: left out")
             return
-        logs = [str(o.get("logs") or "") for o in item.get("outputs") or () if isinstance(o, dict)]
+        logs = [str(o.get("logs") or "") for o in _objects(item.get("outputs"))]
         failed = item.get("status") == "failed"
         answer = {
             "stdOut": logs[0] if logs else "",
@@ -253,11 +251,19 @@ def cache_point(control: Any) -> list[Block]:
 
 def _search_result(part: Part) -> Block:
     """A search result in Anthropic's form, which Converse takes over: it makes a tool's result citable."""
-    texts = [{"text": str(c.get("text") or "")} for c in part.get("content") or () if isinstance(c, dict)]
+    texts = [{"text": str(c.get("text") or "")} for c in _objects(part.get("content"))]
     found: Block = {"source": str(part.get("source") or ""), "title": str(part.get("title") or ""), "content": texts}
     if isinstance(part.get("citations"), dict):
         found["citations"] = {"enabled": bool(part["citations"].get("enabled"))}
     return {"searchResult": found}
+
+
+def _words(parts: Any) -> str:
+    return "".join(str(part.get("text") or "") for part in _objects(parts))
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
 
 
 def _leading(content: list[Block]) -> list[Block]:

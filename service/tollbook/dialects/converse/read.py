@@ -11,6 +11,7 @@ import binascii
 from collections.abc import Iterator
 from typing import Any
 
+from tollbook.dialects.messages.schema import ANSWER_TOOL
 from tollbook.errors import UpstreamError
 from tollbook.responses.draft import Draft, Stop
 from tollbook.responses.seals import seal
@@ -20,7 +21,6 @@ from tollbook.transport.frame import Frame
 from tollbook.transport.wire import decode, encode
 
 from . import failure, families
-from .write import ANSWER_TOOL
 
 _STOPS: dict[str, Stop] = {
     "end_turn": "stop",
@@ -61,10 +61,16 @@ class Reader:
 
     def __init__(self, draft: Draft, request: Request) -> None:
         self._draft = draft
-        self._maker = "anthropic" if any(map(families.is_claude, _models(draft, request))) else "bedrock"
+        # As the gateway knows it; without one, nothing is known of its family.
+        model = str(draft.response.get("model") or "")
+        self._maker = families.maker(model)
+        form = _object(_object(request.get("text")).get("format"))
+        self._by_tool = form.get("type") == "json_schema" and families.answers_by_tool(model)
+        self._comment: list[str] = []
         self._begun = False
-        self._blocks: dict[Any, _Block] = {}
-        self._hosted: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._blocks: dict[int, _Block] = {}
+        self._hosted: dict[str, dict[str, Any]] = {}
+        self._ended: int | None = None
         self._tools: dict[str, int] = {}
         self._calls = 0
         self._answered = False
@@ -83,7 +89,8 @@ class Reader:
         self._begin()
         if not isinstance(event, dict):
             return
-        index = event.get("contentBlockIndex", 0)
+        told = event.get("contentBlockIndex")
+        index = told if isinstance(told, int) else 0
         if frame.type == "contentBlockDelta":
             self._delta(index, _object(event.get("delta")))
         elif frame.type == "contentBlockStart":
@@ -100,8 +107,7 @@ class Reader:
         if not isinstance(message, dict):
             raise UpstreamError("The upstream answered something that is not a Converse response.", "server")
         self._begin()
-        content = message.get("content")
-        for index, block in enumerate(content if isinstance(content, list) else ()):
+        for index, block in enumerate(_list(message.get("content"))):
             for kind, part in _as_stream(_object(block)):
                 (self._start if kind == "start" else self._delta)(index, part)
             self._stop_block(index)
@@ -112,8 +118,8 @@ class Reader:
     def end(self) -> None:
         for index in list(self._blocks):
             self._stop_block(index)
-        for identifier, (status, changes) in self._hosted.items():
-            self._draft.close(identifier, status=status, **changes)
+        for identifier, changes in self._hosted.items():
+            self._draft.close(identifier, **changes)
         self._hosted.clear()
         if self._failure is not None:
             raise self._failure
@@ -126,7 +132,9 @@ class Reader:
 
     # ------------------------------------------------------------------------------------------------------ blocks
 
-    def _start(self, index: Any, start: dict[str, Any]) -> None:
+    def _start(self, index: int, start: dict[str, Any]) -> None:
+        self._stop_block(index)
+        self._close_call()
         if isinstance(start.get("toolUse"), dict):
             self._blocks[index] = self._use(index, start["toolUse"])
         elif isinstance(start.get("toolResult"), dict):
@@ -137,10 +145,10 @@ class Reader:
             self._blocks[index] = _Block("image")
             self._draft.item(index, {"type": "image_generation_call", "result": None})
 
-    def _use(self, index: Any, use: dict[str, Any]) -> _Block:
+    def _use(self, index: int, use: dict[str, Any]) -> _Block:
         name, identifier = str(use.get("name") or ""), str(use.get("toolUseId") or f"call_{index}")
         if use.get("type") == "server_tool_use":
-            sort = _SERVER_TOOLS.get(name)
+            sort = _SERVER_TOOLS.get(name) if identifier not in self._hosted else None
             if sort == "web_search":
                 self._draft.item(identifier, {"type": "web_search_call", "action": {"type": "search", "query": ""}})
             elif sort == "code_interpreter":
@@ -149,24 +157,32 @@ class Reader:
             else:
                 self._draft.notes.append(f"server tool {name}: left out")
             if sort is not None:
-                self._hosted[identifier] = ("completed", {})
+                self._hosted[identifier] = {}
                 self._tools[sort] = self._tools.get(sort, 0) + 1
             return _Block("server", tool=identifier, name=name)
-        if name == ANSWER_TOOL:
+        if name == ANSWER_TOOL and self._by_tool:
             self._answered = True
+            # What was said before is about the answer, not part of it: the client parses the text as JSON.
+            self._draft.summary("".join(self._comment))
+            self._comment.clear()
             return _Block("answer")
+        self._say()
         self._calls += 1
         self._draft.call(index, call_id=identifier, name=name)
         return _Block("call")
 
-    def _delta(self, index: Any, delta: dict[str, Any]) -> None:
+    def _delta(self, index: int, delta: dict[str, Any]) -> None:
         block = self._blocks.get(index)
         if block is None:
+            self._close_call()
             block = self._blocks[index] = _Block("text", self._draft.position)
         text = delta.get("text")
         if isinstance(text, str):
             block.seen = block.seen or bool(text)
-            self._draft.text(text)
+            if self._by_tool:
+                self._comment.append(text)
+            else:
+                self._draft.text(text)
         elif isinstance(delta.get("toolUse"), dict):
             self._input(index, block, delta["toolUse"].get("input"))
         elif isinstance(delta.get("reasoningContent"), dict):
@@ -179,7 +195,12 @@ class Reader:
             data = _object(delta["image"].get("source")).get("bytes")
             block.pieces.append(data if isinstance(data, str) else "")
 
-    def _input(self, index: Any, block: _Block, fragment: Any) -> None:
+    def _say(self) -> None:
+        """The text that was kept until it was known not to go before an answer by tool."""
+        self._draft.text("".join(self._comment))
+        self._comment.clear()
+
+    def _input(self, index: int, block: _Block, fragment: Any) -> None:
         """A piece of JSON text in a stream, the value itself in a whole answer."""
         text = fragment if isinstance(fragment, str) else "" if fragment is None else encode(fragment).decode()
         if block.kind == "answer":
@@ -197,18 +218,17 @@ class Reader:
             block.seen = True
         if isinstance(signature, str):
             block.signature += signature
-        if isinstance(redacted, str):
+        if block.kind in ("text", "thought"):
+            block.kind = "thought" if redacted is None else "redacted"
+        if isinstance(redacted, str) and block.kind == "redacted":
             block.pieces.append(redacted)
-            block.kind = "redacted"
-        elif block.kind == "text":
-            block.kind = "thought"
 
     def _results(self, block: _Block, results: list[Any]) -> None:
         """What a server tool found. Of code, what it printed; search results are hidden by their maker."""
-        hosted = self._hosted.get(block.tool)
-        if hosted is None:
+        changes = self._hosted.get(block.tool)
+        if changes is None:
             return
-        outputs = list(hosted[1].get("outputs") or ())
+        outputs = changes.get("outputs", [])
         for result in results:
             told = _object(_object(result).get("json"))
             outputs += [
@@ -217,18 +237,18 @@ class Reader:
                 if isinstance(told.get(name), str) and told[name]
             ]
         if outputs:
-            hosted[1]["outputs"] = outputs
+            changes["outputs"] = outputs
 
     # ----------------------------------------------------------------------------------------------- ends of blocks
 
-    def _stop_block(self, index: Any) -> None:
+    def _stop_block(self, index: int) -> None:
         block = self._blocks.pop(index, None)
         if block is None:
             return
         if block.kind == "text":
             self._cite(block)
         elif block.kind == "call":
-            self._draft.close(index)
+            self._ended = index
         elif block.kind == "thought" and block.signature:
             # In the same words as the messages dialect: a signature of Claude is good there, and the other way round.
             self._draft.seal(seal(self._maker, {"signature": block.signature}), apart=not block.seen)
@@ -237,10 +257,16 @@ class Reader:
         elif block.kind == "server":
             self._searched(block)
         elif block.kind == "result" and block.tool in self._hosted:
-            _, changes = self._hosted.pop(block.tool)
-            self._draft.close(block.tool, status="failed" if block.status == "error" else "completed", **changes)
+            status = "failed" if block.status == "error" else "completed"
+            self._draft.close(block.tool, status=status, **self._hosted.pop(block.tool))
         elif block.kind == "image":
             self._draft.close(index, result="".join(block.pieces))
+
+    def _close_call(self) -> None:
+        """The call that ended last is whole, because something came after it; else the token limit may have cut it."""
+        if self._ended is not None:
+            self._draft.close(self._ended)
+            self._ended = None
 
     def _cite(self, block: _Block) -> None:
         """Citations of Claude come before the text of their own block, those of Nova in a block after the text."""
@@ -265,7 +291,7 @@ class Reader:
             told = {}
         if block.tool not in self._hosted:
             return
-        changes = self._hosted[block.tool][1]
+        changes = self._hosted[block.tool]
         if _SERVER_TOOLS.get(block.name) == "web_search":
             changes["action"] = {"type": "search", "query": str(told.get("query") or "")}
         else:
@@ -273,14 +299,18 @@ class Reader:
 
     # --------------------------------------------------------------------------------------------------------- end
 
-    def _stop(self, reason: Any) -> None:
+    def _stop(self, told: Any) -> None:
+        reason = str(told)
+        self._say()
         for index in list(self._blocks):
             if self._blocks[index].kind != "call":
                 self._stop_block(index)
         if reason in _MALFORMED:
             # Raised at the end, because the tokens of it are still to come.
             self._failure = UpstreamError(f"The model's output was not usable ({reason}).", "server")
-        stop = _STOPS.get(str(reason), "stop")
+        stop = _STOPS.get(reason, "stop")
+        if stop != "length":
+            self._close_call()
         if stop == "tool_calls" and self._answered and not self._calls:
             stop = "stop"
         self._draft.stop(stop)
@@ -297,13 +327,8 @@ class Reader:
 def read_usage(usage: dict[str, Any], tools: dict[str, int]) -> Usage:
     """`inputTokens` excludes what was read from and written to the cache; reasoning is not told apart from output."""
     written = count(usage.get("cacheWriteInputTokens")) or count(usage.get("cacheWriteInputTokenCount"))
-    details = usage.get("cacheDetails")
-    longer = sum(
-        count(d.get("inputTokens"))
-        for d in (details if isinstance(details, list) else ())
-        if isinstance(d, dict) and d.get("ttl") == "1h"
-    )
-    longer = min(longer, written)
+    details = map(_object, _list(usage.get("cacheDetails")))
+    longer = min(sum(count(detail.get("inputTokens")) for detail in details if detail.get("ttl") == "1h"), written)
     return Usage(
         input=count(usage.get("inputTokens")),
         cache_read=count(usage.get("cacheReadInputTokens")) or count(usage.get("cacheReadInputTokenCount")),
@@ -312,12 +337,6 @@ def read_usage(usage: dict[str, Any], tools: dict[str, int]) -> Usage:
         output=count(usage.get("outputTokens")),
         tools=dict(tools),
     )
-
-
-def _models(draft: Draft, request: Request) -> Iterator[str]:
-    """What the model is called, as far as it is known here."""
-    yield str(draft.response.get("model") or "")
-    yield str(request.get("model") or "")
 
 
 def _as_stream(block: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -330,9 +349,9 @@ def _as_stream(block: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "delta", {"toolResult": block["toolResult"].get("content")}
     elif isinstance(block.get("citationsContent"), dict):
         cited = block["citationsContent"]
-        for part in cited.get("content") or ():
+        for part in _list(cited.get("content")):
             yield "delta", {"text": _object(part).get("text")}
-        for citation in cited.get("citations") or ():
+        for citation in _list(cited.get("citations")):
             yield "delta", {"citation": citation}
     elif isinstance(block.get("image"), dict):
         yield "start", {"image": {}}
@@ -345,13 +364,23 @@ def _annotation(citation: dict[str, Any], start: int, end: int) -> dict[str, Any
     """A web page (or a search result with an address) as `url_citation`, a document as `file_citation`."""
     location = _object(citation.get("location"))
     url = _object(location.get("web")).get("url") or citation.get("source") or ""
-    title = citation.get("title") or _object(location.get("web")).get("domain") or ""
+    title = str(citation.get("title") or _object(location.get("web")).get("domain") or "")
     if str(url).startswith(("http://", "https://")):
         return {"type": "url_citation", "url": url, "title": title, "start_index": start, "end_index": end}
-    place = next((_object(p) for name, p in location.items() if name != "web"), {})
-    document = place.get("documentIndex", place.get("searchResultIndex", 0))
-    return {"type": "file_citation", "file_id": f"document_{document}", "filename": str(title or url), "index": end}
+    name = title or str(url)
+    return {
+        "type": "file_citation",
+        "file_id": "",
+        "filename": name,
+        "index": end,
+        "start_index": start,
+        "end_index": end,
+    }
 
 
 def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -9,15 +9,13 @@ import re
 from typing import Any
 
 from tollbook.dialects import Written
+from tollbook.dialects.messages.schema import ANSWER_TOOL, closed
 from tollbook.responses.tools import Function, allowed, flat_name, functions, hosted
 from tollbook.responses.types import Request
 from tollbook.transport.wire import encode
 
 from . import families
 from .content import Block, Conversation, Gaps, cache_point
-
-ANSWER_TOOL = "answer_in_json"
-"""Name of the tool that a model without structured output is forced to call; its arguments are the answer."""
 
 # Members of Converse that a client may send by their own names (`extra_body`).
 _OWN = (
@@ -29,33 +27,35 @@ _OWN = (
 )
 
 # What the gateway handles itself, and what is read further down. Everything else is tuning without an equivalent.
-_KNOWN = frozenset(
-    (
-        *("model", "input", "stream", "stream_options", "store", "include", "metadata", "background"),
-        *(
-            "previous_response_id",
-            "conversation",
-            "instructions",
-            "prompt",
-            "tools",
-            "tool_choice",
-            "parallel_tool_calls",
-        ),
-        *(
-            "text",
-            "reasoning",
-            "thinking",
-            "temperature",
-            "top_p",
-            "top_k",
-            "max_output_tokens",
-            "stop",
-            "stop_sequences",
-        ),
-        *("service_tier", "anthropic_beta", "additionalModelRequestFields"),
-        *_OWN,
-    )
-)
+_KNOWN = frozenset(_OWN) | {
+    "additionalModelRequestFields",
+    "anthropic_beta",
+    "background",
+    "conversation",
+    "include",
+    "input",
+    "instructions",
+    "max_output_tokens",
+    "metadata",
+    "model",
+    "parallel_tool_calls",
+    "previous_response_id",
+    "prompt",
+    "reasoning",
+    "service_tier",
+    "stop",
+    "stop_sequences",
+    "store",
+    "stream",
+    "stream_options",
+    "temperature",
+    "text",
+    "thinking",
+    "tool_choice",
+    "tools",
+    "top_k",
+    "top_p",
+}
 
 # Said by SDKs without meaning anything.
 _DEFAULTS = {"truncation": "disabled", "top_logprobs": 0, "presence_penalty": 0, "frequency_penalty": 0}
@@ -151,16 +151,25 @@ class _Body:
             self._tools = [{"toolSpec": {"name": n, "inputSchema": schema}} for n in self._talk.called or ("tool",)]
 
     def _spec(self, function: Function) -> Block:
-        schema = _object(function.parameters)
-        spec: Block = {"name": function.name, "inputSchema": {"json": {"type": "object", **schema}}}
+        schema = {"type": "object", **_object(function.parameters)}
+        strict = bool(function.strict) and families.takes_schemas(self._model)
+        if function.strict and not strict:
+            self._gaps.note("tools.strict: dropped")
+        spec: Block = {"name": function.name}
         if function.description:
             spec["description"] = function.description
-        if function.strict:
-            if families.takes_schemas(self._model):
-                spec["strict"] = True
-            else:
-                self._gaps.note("tools.strict: dropped")
+        spec["inputSchema"] = {"json": self._closed(schema, "tools.parameters") if strict else schema}
+        if strict:
+            spec["strict"] = True
         return spec
+
+    def _closed(self, schema: Block, name: str) -> Block:
+        """The schema as structured outputs take it: closed objects, no bounds. The same subset as Anthropic's own."""
+        changed: set[str] = set()
+        taken: Block = closed(schema, changed)
+        if changed:
+            self._gaps.note(f"{name}: adapted ({', '.join(sorted(changed))})")
+        return taken
 
     def _choose(self, choice: Any) -> None:
         """`toolChoice`. "auto" is the default and not said, because some models refuse the member altogether."""
@@ -209,7 +218,7 @@ class _Body:
         kind, schema = form.get("type"), _object(form.get("schema"))
         if kind == "json_schema" and families.takes_schemas(self._model):
             named = {name: form[name] for name in ("name", "description") if form.get(name)}
-            definition = {"schema": encode(schema).decode(), **named}
+            definition = {"schema": encode(self._closed(schema, "text.format.schema")).decode(), **named}
             self._output["textFormat"] = {"type": "json_schema", "structure": {"jsonSchema": definition}}
         elif kind == "json_schema" and families.answers_by_tool(self._model):
             alone = not self._tools and families.forced(self._model) == "named"

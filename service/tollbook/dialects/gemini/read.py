@@ -146,7 +146,7 @@ class Reader:
                 upstream_id=response_id if isinstance(response_id, str) else None,
             )
         # Vertex tells only the traffic type until the last chunk.
-        if metadata.get("promptTokenCount") or metadata.get("totalTokenCount"):
+        if not tokens.TOTALS.isdisjoint(metadata):
             self._metadata.update(metadata)
             self._tell_usage()
 

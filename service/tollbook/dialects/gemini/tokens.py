@@ -11,6 +11,9 @@ from typing import Any
 
 from tollbook.responses.usage import Usage, count
 
+TOTALS = frozenset({"promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "totalTokenCount"})
+"""Fields of which one at least is there when tokens are told at all."""
+
 
 def usage(metadata: dict[str, Any], tools: dict[str, int]) -> Usage:
     """The tokens that `metadata` tells; `tools` are the calls of Gemini's own tools so far.

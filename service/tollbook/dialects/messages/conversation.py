@@ -88,7 +88,7 @@ class Conversation:
 
     def add(self, item: Item, where: str) -> None:
         """The next item of the history."""
-        kind = item.get("type") or ("message" if "role" in item else None)
+        kind = string(item.get("type")) or ("message" if "role" in item else "")
         if kind not in _HOSTED and kind != "reasoning":
             self._settle_hosted()
         match kind:
@@ -144,9 +144,9 @@ class Conversation:
         return found
 
     def _call(self, item: Item, where: str) -> None:
-        arguments = call_arguments(item)
+        arguments: Any = call_arguments(item)
         try:
-            value = decode(arguments)
+            value = decode(arguments) if isinstance(arguments, str) else arguments
         except ValueError:
             value = None
         if not isinstance(value, dict):
@@ -157,7 +157,7 @@ class Conversation:
         use: Block = {
             "type": "tool_use",
             "id": call_id,
-            "name": flat_name(str(item.get("name") or ""), item.get("namespace")),
+            "name": flat_name(string(item.get("name")), string(item.get("namespace"))),
             "input": value,
         }
         if call_id in self._callers:

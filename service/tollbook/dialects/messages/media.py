@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 from tollbook.responses.types import Part
 
 from .remarks import Remarks
+from .shape import string
 
 Block = dict[str, Any]
 
@@ -28,7 +29,7 @@ _DATA_URL = re.compile(r"data:(?P<type>[^;,]*)(?P<parameters>(?:;[^,]*)?),(?P<da
 
 def block(part: Part, where: str, remarks: Remarks) -> Block | None:
     """The block for one part, or None where it is empty or cannot be said (`remarks` knows then)."""
-    kind = part.get("type")
+    kind = string(part.get("type"))
     found: Block | None
     if kind in ("input_text", "output_text", "text", "summary_text"):
         found = text(part.get("text"))
@@ -79,14 +80,14 @@ def _image(part: Part, where: str, remarks: Remarks) -> Block | None:
 
 
 def _file(part: Part, where: str, remarks: Remarks) -> Block | None:
-    name = part.get("filename")
+    name = string(part.get("filename"))
     source: dict[str, Any]
     if isinstance(part.get("file_data"), str) and part["file_data"]:
         data = _DATA_URL.fullmatch(part["file_data"])
         if data is not None:
             source = _base64(data)
         else:
-            guessed = mimetypes.guess_type(name)[0] if isinstance(name, str) else None
+            guessed = mimetypes.guess_type(name)[0]
             source = {"type": "base64", "media_type": guessed or "application/pdf", "data": part["file_data"]}
         media_type = source["media_type"]
         if media_type.startswith("image/"):
@@ -110,7 +111,7 @@ def _file(part: Part, where: str, remarks: Remarks) -> Block | None:
         remarks.unsupported(f"{where}.file_data")
         return None
     document: Block = {"type": "document", "source": source}
-    if isinstance(name, str) and name:
+    if name:
         document["title"] = name
     for extra in ("title", "context", "citations"):  # Anthropic's own members, if the client knows them
         if part.get(extra) is not None:

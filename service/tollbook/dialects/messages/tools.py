@@ -18,7 +18,7 @@ from tollbook.responses.types import Request
 from .claude import Claude
 from .remarks import Remarks
 from .schema import closed
-from .shape import mapping
+from .shape import mapping, mappings, string
 
 _OWN = re.compile(r"[a-z_0-9]+_\d{8}")
 
@@ -70,11 +70,9 @@ def toolbox(request: Request, model: Claude, remarks: Remarks) -> Toolbox:
     box = Toolbox()
     names = allowed(request)
     choice = request.get("tool_choice")
-    kinds = (
-        {t.get("type") for t in choice.get("tools") or ()} if names is not None and isinstance(choice, dict) else None
-    )
+    kinds = None if names is None else {string(t.get("type")) for t in mappings(mapping(choice).get("tools"))}
     for index, tool in enumerate(request.get("tools") or ()):
-        kind = tool.get("type")
+        kind = string(tool.get("type"))
         if kind in ("function", "custom", "namespace"):
             _functions(tool, f"tools[{index}]", box, names=names, model=model, remarks=remarks)
         elif kinds is None or kind in kinds:
@@ -116,7 +114,7 @@ def _functions(
 
 
 def _hosted(tool: dict[str, Any], where: str, box: Toolbox, remarks: Remarks) -> None:
-    kind = str(tool.get("type"))
+    kind = string(tool.get("type"))
     if _OWN.fullmatch(kind) or kind == "mcp_toolset":
         flag = _MCP_BETA if kind == "mcp_toolset" else _BETAS.get(kind)
         if flag:
@@ -224,13 +222,13 @@ def _choice(request: Request, box: Toolbox, model: Claude, remarks: Remarks) -> 
     elif isinstance(wanted, dict):
         kind = wanted.get("type")
         if kind in ("function", "custom", "tool"):
-            choice = {"type": "tool", "name": flat_name(str(wanted.get("name") or ""), wanted.get("namespace"))}
+            choice = {"type": "tool", "name": flat_name(string(wanted.get("name")), string(wanted.get("namespace")))}
         elif kind == "allowed_tools":
             remarks.adapted("tool_choice", "only the allowed tools are sent")
             choice = {"type": "any" if wanted.get("mode") == "required" else "auto"}
         elif kind in ("auto", "any", "none"):
             choice = {"type": kind}
-        elif (name := _hosted_name(str(kind), box)) is not None:
+        elif (name := _hosted_name(string(kind), box)) is not None:
             choice = {"type": "tool", "name": name}
         else:
             remarks.unsupported(f"tool_choice.type={kind}")
