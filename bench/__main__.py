@@ -29,7 +29,12 @@ model_list:
   - model_name: native
     litellm_params: {{model: openai/gpt-4o-mini, api_key: none, api_base: "{upstream}"}}
   - model_name: translated
-    litellm_params: {{model: openai_like/gpt-4o-mini, api_key: none, api_base: "{upstream}", input_cost_per_token: 0.00000015, output_cost_per_token: 0.0000006}}
+    litellm_params:
+      model: openai_like/gpt-4o-mini
+      api_key: none
+      api_base: "{upstream}"
+      input_cost_per_token: 0.00000015
+      output_cost_per_token: 0.0000006
 """
 
 
@@ -61,7 +66,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="*", default=[32, 128], help="clients at once")
     parser.add_argument("--only", choices=["native", "translated"], help="leave the other out")
     arguments = parser.parse_args()
-    console = Console()
+    console = Console(width=max(Console().width, 110))
     rows: list[Row] = []
     mock_port, bare_port = free_port(), free_port()
     upstream = f"http://127.0.0.1:{mock_port}/v1"
@@ -103,10 +108,10 @@ def main() -> None:
             with Server([*serve, *data], port, environment=environment, path="/health/ready") as gateway:
                 started.append(gateway.seconds_to_start)
                 for model in models:
-                    series(f"{model}, telemetry {'on' if telemetry else 'off'}", gateway, model)
+                    series(f"{model}{' + traces' if telemetry else ''}", gateway, model)
 
     bare_rows = {(row.stream, row.clients): row for row in rows if row.name == "pass-through"}
-    table = Table(title=f"streams have {DELTAS} deltas; ratios are to the pass-through of the same row")
+    table = Table(title=f"ms per request; a stream has {DELTAS} deltas; ratios are to the pass-through of the same row")
     for title in (
         "what",
         "form",

@@ -1,15 +1,21 @@
 """A fast upstream: native Responses and Chat Completions, JSON and streams of 200 deltas; also swallows OTLP.
 
-uvicorn bench.mock:app
+Deltas come one by one, GAP milliseconds apart, as a model's do: sent at once they would be read at once, and nobody would
+have to handle them singly.
+
+GAP=10 uvicorn bench.mock:app
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 from typing import Any
 
 DELTAS = 200
 TEXT = "word " * DELTAS
+GAP = float(os.environ.get("GAP", "10")) / 1000
 
 _RESPONSE: dict[str, Any] = {
     "id": "resp_bench",
@@ -111,6 +117,7 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if streamed and kind in _STREAMS:
         for piece in _STREAMS[kind]:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await asyncio.sleep(GAP)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     else:
         await send({"type": "http.response.body", "body": _WHOLE.get(kind, b"{}"), "more_body": False})

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -35,7 +36,7 @@ class Server:
         self.seconds_to_start = 0.0
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         began = time.perf_counter()
         self._process = subprocess.Popen(self._arguments, env=self._environment)
         while True:

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from tollbook.__main__ import COMMANDS, main
+from tollbook.access.address import loopback
 from tollbook.commands.dashboard import command
-from tollbook.commands.serve import is_loopback
 from tollbook.config.environment import CREDENTIALS
 
 GOOD = """\
@@ -236,7 +236,7 @@ def test_without_a_master_key_only_this_machine_can_be_served(host: str, run: An
 
 
 def test_loopback_has_many_names() -> None:
-    assert all(map(is_loopback, ["localhost", "LOCALHOST.", "127.0.0.1", "127.9.9.9", "::1", "[::1]"]))
+    assert all(map(loopback, ["localhost", "LOCALHOST.", "127.0.0.1", "127.9.9.9", "::1", "[::1]"]))
 
 
 def test_serve_refuses_a_wrong_file_before_it_listens(run: Any, config: Any) -> None:

@@ -65,13 +65,17 @@ def test_neighbours_of_one_role_are_one_message_and_system_messages_are_the_syst
     assert notes == ["input[4].role=developer: adapted (moved to the system prompt)"]
 
 
+def test_instructions_may_be_a_list_of_messages() -> None:
+    body, _ = write(instructions=[{"role": "developer", "content": "A"}, {"type": "message", "content": "B"}])
+
+    assert body["system"] == [{"text": "A"}, {"text": "B"}]
+
+
 def test_arguments_that_are_no_object_are_wrapped() -> None:
     body, notes = write(input=[{**CALL, "arguments": "[1"}, OUTPUT], tools=[FIND])
 
     assert body["messages"][0]["content"][0]["toolUse"]["input"] == {"arguments": "[1"}
-    assert notes == [
-        f"input[0].arguments: adapted ({what})" for what in ("they are no JSON", "they are no JSON object")
-    ]
+    assert notes == ["input[0].arguments: adapted (they are no JSON object)"]
 
 
 def test_a_failed_tool_is_said_to_models_that_understand_it() -> None:

@@ -23,9 +23,9 @@ class Inexpressible(Exception):
     """This request has no words in the Responses API; the message says which part and why."""
 
 
-def express(recording: Any, dialect: Any, history: list[Item] | None = None) -> Request:
+def express(recording: Any, dialect: Any, history: list[list[Item]] | None = None) -> Request:
     """The Responses request for a recorded one. `dialect` reads the model's earlier turns; their items, the very objects
-    that are in `input`, are added to `history`."""
+    that are in `input`, are added to `history`, a list for each turn."""
     api = recording.api
     if api.startswith(("anthropic.", "vertex.anthropic.", "bedrock.invoke")):
         name = "anthropic"
@@ -44,7 +44,7 @@ def express(recording: Any, dialect: Any, history: list[Item] | None = None) -> 
     def turn(answer: dict[str, Any]) -> list[Item]:
         items = told(dialect, answer)
         if history is not None:
-            history.extend(items)
+            history.append(items)
         return items
 
     request: Request = module.request(json.loads(json.dumps(recording.request_json)), turn)

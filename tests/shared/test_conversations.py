@@ -24,6 +24,7 @@ from .explained import family
 from .express import Inexpressible, Item, express
 from .hearing import Heard
 from .library import ABSENT, entries, library, present, replay
+from .oracle import said
 from .running import gateway
 from .spelling import spelled
 
@@ -37,26 +38,33 @@ _TURNS = {
     "gemini": "contents",
 }
 
+_OUTPUTS = ("reasoning", "function_call", "custom_tool_call", "web_search_call", "mcp_call", "mcp_list_tools")
+"""Items that the model made, beside its messages."""
+
 _AT_ONCE = 12
 
 
 def chains() -> list[list[str]]:
     """Ids of recordings whose requests go on from the one before: same messages, then more."""
     found: list[list[str]] = []
+    ids: set[str | None] = set()
     ordered = sorted(entries(), key=lambda e: (e["conversation"], e["position"]))
     for entry in ordered:
         recording = library()[entry["id"]]
         if entry["id"] in EXCEPTIONS or entry["status"] != 200 or not isinstance(recording.request_json, dict):
             continue
-        if found and library().by_id[found[-1][-1]]["conversation"] == entry["conversation"]:
-            before, now = _turns(library()[found[-1][-1]]), _turns(recording)
-            if len(now) > len(before) and now[: len(before)] == before and recording.request_json.get("input") is None:
-                found[-1].append(entry["id"])
+        if said(recording).failure is not None:
+            continue
+        if recording.api == "openai.responses":
+            # Redacted recordings share their ids; one gateway cannot hold two responses of the same id.
+            if _upstream_id(recording) in ids:
                 continue
-            if _goes_on(library()[found[-1][-1]], recording):
-                found[-1].append(entry["id"])
-                continue
-        found.append([entry["id"]])
+            ids.add(_upstream_id(recording))
+        last = library()[found[-1][-1]] if found else None
+        if last is not None and last.conversation == recording.conversation and _goes_on(last, recording):
+            found[-1].append(entry["id"])
+        else:
+            found.append([entry["id"]])
     return [chain for chain in found if len(chain) > 1]
 
 
@@ -67,14 +75,17 @@ def _turns(recording: Any) -> list[Any]:
 
 
 def _goes_on(before: Any, now: Any) -> bool:
-    """Of the Responses API: by id, or with the whole history as input."""
-    if now.api != "openai.responses" or before.api != now.api:
+    """By id, or with the same turns, then what the model said to them, then more."""
+    if family(now.api) != family(before.api):
         return False
-    earlier, later = _turns(before), _turns(now)
     parent = now.request_json.get("previous_response_id")
     if parent:
         return bool(parent == _upstream_id(before))
-    return len(later) > len(earlier) and later[: len(earlier)] == earlier
+    earlier, later = _turns(before), _turns(now)
+    if len(later) <= len(earlier) or later[: len(earlier)] != earlier:
+        return False
+    answer = later[len(earlier)]
+    return answer.get("role") in ("assistant", "model") or answer.get("type") in _OUTPUTS
 
 
 def _upstream_id(recording: Any) -> str | None:
@@ -162,6 +173,9 @@ async def _follow(running: Running, client: openai.AsyncOpenAI, talk: Talk) -> l
             return lines
         request.pop("model", None)
         request.pop("previous_response_id", None)
+        request.pop("store", None)  # what is not stored cannot be followed up
+        if before is not None and not _answered(history, before):
+            return lines  # another talk in the same cassette
         new = _new(recording, request.pop("input"), history, before)
         streamed = bool(request.pop("stream", False))
         parent = {"previous_response_id": before.response["id"]} if before else {}
@@ -169,18 +183,29 @@ async def _follow(running: Running, client: openai.AsyncOpenAI, talk: Talk) -> l
         if heard.said.failure is not None:
             return [*lines, f"{recording_id}: {heard.said.failure}"]
         body = running.sent(talk.ids)[number]
-        if native and before is not None:
-            if body.get("previous_response_id") != _upstream_id(library()[talk.ids[number - 1]]):
-                lines.append(f"{recording_id}: previous_response_id is {body.get('previous_response_id')!r}")
-            pieces = []
+        if native and body.get("previous_response_id"):
+            if body["previous_response_id"] != _upstream_id(library()[talk.ids[number - 1]]):
+                lines.append(f"{recording_id}: previous_response_id is {body['previous_response_id']!r}")
+            pieces = []  # the upstream keeps them
         pieces += _pieces(new)
-        lines += [f"{recording_id}: not sent, or not in order: {piece[:200]!r}" for piece in _missing(pieces, body)]
+        lines += [
+            f"{recording_id}: not sent, or not in order: {piece[:200]!r}"
+            for piece in _missing(pieces, spelled(recording.api, body))
+        ]
         pieces += _pieces(heard.response["output"])
         before = heard
     return lines
 
 
-def _new(recording: Any, items: Any, history: list[Item], before: Heard | None) -> list[Item]:
+def _answered(history: list[list[Item]], before: Heard) -> bool:
+    """Whether the model's last turn in this history is the answer that was given: the same tools called."""
+    if not history:
+        return True
+    calls = [item["name"] for item in before.response["output"] if item["type"] == "function_call"]
+    return [item["name"] for item in history[-1] if item["type"] == "function_call"] == calls
+
+
+def _new(recording: Any, items: Any, history: list[list[Item]], before: Heard | None) -> list[Item]:
     """What the client adds in this turn, with call ids as the gateway told them."""
     if isinstance(items, str):
         return [{"role": "user", "content": items}]
@@ -190,13 +215,12 @@ def _new(recording: Any, items: Any, history: list[Item], before: Heard | None) 
         if recording.request_json.get("previous_response_id"):
             return list(items)
         return _after_outputs(items)
-    said = {id(item) for item in history}
-    last = max(index for index, item in enumerate(items) if id(item) in said)
-    answered = [item for item in items[: last + 1] if id(item) in said and item["type"] == "function_call"]
-    calls = [item for item in before.response["output"] if item["type"] == "function_call"]
-    ids = {
-        old["call_id"]: new["call_id"] for old, new in zip(answered[-len(calls) :] if calls else [], calls, strict=True)
-    }
+    told = {id(item) for turn in history for item in turn}
+    last = max((index for index, item in enumerate(items) if id(item) in told), default=-1)
+    # Where the gateway made the ids of calls, they differ from those that the recorded client made.
+    calls = [item["call_id"] for item in before.response["output"] if item["type"] == "function_call"]
+    known = [item["call_id"] for item in history[-1] if item["type"] == "function_call"]
+    ids = dict(zip(known, calls, strict=True))
     added = [dict(item) for item in items[last + 1 :]]
     for item in added:
         if "call_id" in item:
@@ -302,7 +326,7 @@ async def test_a_conversation_goes_on_with_another_provider(running: Running) ->
     """Everything said before reaches each of them, tool calls and results included; sealed reasoning its maker only."""
     pieces: list[str] = []
     before: Heard | None = None
-    seals: list[str] = []
+    seals: list[tuple[str, str]] = []
     async with running.client() as client:
         for number, recording_id in enumerate(_tour()):
             calls = [i for i in before.response["output"] if i["type"] == "function_call"] if before else []
@@ -317,12 +341,13 @@ async def test_a_conversation_goes_on_with_another_provider(running: Running) ->
             assert heard.said.failure is None, recording_id
             (body,) = running.sent([recording_id])
             pieces += _pieces(new)
-            assert _missing(pieces, body) == [], recording_id
+            assert _missing(pieces, spelled(library()[recording_id].api, body)) == [], recording_id
             assert body.get("previous_response_id") is None
             text = json.dumps(body)
             assert "tbk1." not in text, "a seal of ours went out"
-            assert not any(seal in text for seal in seals), "sealed reasoning went to another maker"
+            maker = recording_id.split("-")[0]
+            assert not any(seal in text for owner, seal in seals if owner != maker), "a seal went to another maker"
             pieces += _pieces(heard.response["output"])
-            seals += [i["encrypted_content"] for i in heard.response["output"] if i.get("encrypted_content")]
+            seals += [(maker, i["encrypted_content"]) for i in heard.response["output"] if i.get("encrypted_content")]
             before = heard
     assert len(pieces) >= 8

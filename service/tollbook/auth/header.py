@@ -25,8 +25,3 @@ class HeaderAuth(httpx.Auth):
 def bearer(token: str) -> HeaderAuth:
     """RFC 6750: `Authorization: Bearer <token>`."""
     return HeaderAuth("authorization", f"Bearer {token}")
-
-
-def header(name: str, secret: str) -> HeaderAuth:
-    """A header of the provider's own that holds the key and nothing else: `api-key`, `x-api-key`, `x-goog-api-key`."""
-    return HeaderAuth(name, secret)

@@ -8,7 +8,9 @@ from argparse import ArgumentParser, Namespace
 from importlib.util import find_spec
 from pathlib import Path
 
-from .serve import is_loopback, port_number
+from tollbook.access.address import loopback
+
+from .serve import port_number
 from .terminal import complain, note
 
 HELP = "run the dashboard, which reads a running gateway"
@@ -28,23 +30,23 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    app = installed_app()
-    if app is None:
+    if (app := installed_app()) is None:
         complain(MISSING)
         return 1
-    if not is_loopback(args.host):
+    if not loopback(args.host):
         note(f"the dashboard asks nobody for a password, and {args.host} is reachable from others")
     told = command(app, args.host, args.port)
+    sys.stdout.flush()
     # In place of this process, so that whoever stops it stops Streamlit.
-    os.execve(told[0], told, environment(args.host, args.url))  # noqa: S606 - our own interpreter
+    return os.execve(told[0], told, environment(args.host, args.url))  # noqa: S606 - our own interpreter
 
 
 def environment(host: str, url: str) -> dict[str, str]:
     """What the pages read: where the gateway is."""
     found = {**os.environ, "TOLLBOOK_URL": url}
-    if is_loopback(host):
+    if loopback(host):
         # A web page elsewhere could have its own name lead to this machine and read the books (DNS rebinding).
-        found.setdefault("STREAMLIT_SERVER_ALLOWED_HOSTS", f"localhost,127.0.0.1,{host}")
+        found.setdefault("STREAMLIT_SERVER_ALLOWED_HOSTS", f"localhost 127.0.0.1 {host}")
     return found
 
 

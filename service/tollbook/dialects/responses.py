@@ -167,7 +167,7 @@ def read_usage(response: Response) -> Usage:
         reasoning, visible = all_output - audio_out, 0
     tools: dict[str, int] = {}
     for item in response.get("output") or ():
-        name = _PAID.get(item.get("type")) if isinstance(item, dict) else None
+        name = _PAID.get(str(item.get("type"))) if isinstance(item, dict) else None
         if name:
             tools[name] = tools.get(name, 0) + 1
     return Usage(

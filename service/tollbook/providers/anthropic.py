@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tollbook.auth.header import header
+from tollbook.auth.header import HeaderAuth
 from tollbook.config import Deployment
 from tollbook.dialects import messages
 from tollbook.errors import ConfigError
@@ -32,8 +32,8 @@ def endpoint(deployment: Deployment, environment: Mapping[str, str]) -> Endpoint
         dialect=messages,
         url=url,
         stream_url=url,
-        headers={"anthropic-version": deployment.api_version or VERSION, **deployment.extra_headers},
-        auth=header("x-api-key", key),
+        headers={"anthropic-version": deployment.api_version or VERSION},
+        auth=HeaderAuth("x-api-key", key),
         propagate=deployment.propagate_trace,
         auth_scheme="x-api-key",
     )

@@ -74,6 +74,7 @@ class Draft:
         self._clock = clock or (lambda: created_at)
         self._stream = stream
         self._number = 0
+        self._begun = False
         self._native = False
         self._origins: dict[str, Origin] = origins(request)
         self._entries: list[_Entry] = []
@@ -86,7 +87,10 @@ class Draft:
     # ------------------------------------------------------------------------------------------ what the model did
 
     def begin(self) -> None:
-        """The answer has begun. Called once, before anything else is told."""
+        """The answer has begun. Told before anything else; told again, it says nothing new."""
+        if self._begun:
+            return
+        self._begun = True
         self._emit("response.created", {"response": self._snapshot()})
         self._emit("response.in_progress", {"response": self._snapshot()})
 
@@ -180,7 +184,8 @@ class Draft:
 
     def seal(self, encrypted: str, *, apart: bool = False) -> None:
         """What only its maker can read about the open reasoning item; `apart` makes an item of its own."""
-        if apart or self._serial is None or self._serial.item["type"] != "reasoning":
+        open_item = self._serial.item if self._serial is not None else None
+        if apart or open_item is None or open_item["type"] != "reasoning" or "encrypted_content" in open_item:
             self._finish_serial()
             self._open_reasoning()
         assert self._serial is not None
@@ -241,6 +246,7 @@ class Draft:
             "file_search_call": "fs",
             "code_interpreter_call": "ci",
             "image_generation_call": "ig",
+            "message": "msg",
         }
         entry = self._add(
             {"id": self._item_id(prefix.get(item["type"], item["type"].split("_")[0])), "status": "in_progress", **item}

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from litestar.types import Receive, Scope, Send
 
 KEEP_ALIVE = 15.0
-"""Seconds of silence after which a stream gets a comment, so that no proxy on the way gives it up."""
+"""Seconds of silence after which a stream gets a comment, so that no proxy on the way gives it up; $TOLLBOOK_KEEP_ALIVE
+says others."""
 
 _JSON = (b"content-type", b"application/json")
 
@@ -99,12 +100,13 @@ class Json:
 class Events:
     """A streamed response: one event per write, a comment when it is silent for long.
 
-    The status waits for the first output, so that an error before it is an HTTP error; after KEEP_ALIVE seconds without
+    The status waits for the first output, so that an error before it is an HTTP error; after `keep_alive` seconds without
     any it is sent all the same, and a later error is told in the stream.
     """
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, *, keep_alive: float = KEEP_ALIVE) -> None:
         self._answer = answer
+        self._keep_alive = keep_alive
         self._started = False
         self._last = 0.0
 
@@ -114,8 +116,8 @@ class Events:
         async def keep_alive() -> None:
             while True:
                 silent = time.monotonic() - self._last
-                if silent < KEEP_ALIVE:
-                    await asyncio.sleep(KEEP_ALIVE - silent)
+                if silent < self._keep_alive:
+                    await asyncio.sleep(self._keep_alive - silent)
                     continue
                 await self._start(send)
                 self._last = time.monotonic()

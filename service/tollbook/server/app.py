@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from math import inf
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from tollbook.access.keys import Keys
 from tollbook.books import Books
 from tollbook.config import Config
-from tollbook.errors import TollbookError
+from tollbook.errors import ConfigError, TollbookError
 from tollbook.gateway import Gateway
 from tollbook.pricing.book import PriceBook
 from tollbook.storage import connect_store, open_store
@@ -29,6 +30,7 @@ from tollbook.telemetry import Telemetry
 from tollbook.version import VERSION
 
 from . import admin, errors, routes
+from .answers import KEEP_ALIVE
 
 _log = logging.getLogger("tollbook")
 
@@ -90,7 +92,7 @@ def create_app(
     app = Litestar(
         route_handlers=[live, ready, *routes.ROUTES, *admin.ROUTES],
         lifespan=[lifespan],
-        state=State({"gateway": None}),
+        state=State({"gateway": None, "keep_alive": _seconds(environment, "TOLLBOOK_KEEP_ALIVE", KEEP_ALIVE)}),
         exception_handlers={
             HTTPException: errors.http_error,
             TollbookError: errors.own_error,
@@ -108,6 +110,18 @@ def create_app(
         on_app_init=[_plain],
     )
     return cast("ASGIApp", telemetry.wrap(_without_websockets(cast("ASGIApp", app))))
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
+    """A time of more than 0 from the environment. Raises ConfigError naming the variable."""
+    text = environment.get(name, "").strip()
+    try:
+        seconds = float(text) if text else default
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < inf:
+        raise ConfigError(f"{name}={text}: a number of seconds, more than 0, was expected.")
+    return seconds
 
 
 def _plain(settings: AppConfig) -> AppConfig:

@@ -86,7 +86,9 @@ async def streaming(request: Asked, operation: Operation, work: Callable[[Call, 
             raise refused
 
         return cast("ASGIApp", Json(call, refuse))
-    return cast("ASGIApp", Events(answer) if isinstance(answer, Answer) else Json(call, answer))
+    if isinstance(answer, Answer):
+        return cast("ASGIApp", Events(answer, keep_alive=request.app.state.keep_alive))
+    return cast("ASGIApp", Json(call, answer))
 
 
 @post(everywhere("/responses"), status_code=200)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tollbook.config import TelemetrySettings
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace import SpanProcessor
 
     from .observer import SpanObserver
 
@@ -19,16 +19,16 @@ class Telemetry:
     def __init__(self, settings: TelemetrySettings, environment: Mapping[str, str]) -> None:
         self._settings = settings
         self._environment = environment
-        self._provider: TracerProvider | None = None
+        self._processor: SpanProcessor | None = None
         self.observer: SpanObserver | None = None
 
     def start(self) -> None:
-        from . import names, setup
+        from . import setup
         from .observer import SpanObserver
 
-        self._provider = setup.tracer_provider(self._settings, self._environment)
-        if self._provider is not None:
-            tracer = self._provider.get_tracer(*setup.scope(), schema_url=names.SCHEMA)
+        found = setup.tracing(self._settings, self._environment)
+        if found is not None:
+            tracer, self._processor = found
             self.observer = SpanObserver(tracer, self._settings.cost_attributes)
 
     def wrap(self, app: Any) -> Any:
@@ -40,5 +40,5 @@ class Telemetry:
     def stop(self) -> None:
         from . import setup
 
-        if self._provider is not None:
-            setup.stop(self._provider)
+        if self._processor is not None:
+            setup.stop(self._processor)

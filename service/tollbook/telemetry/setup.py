@@ -18,8 +18,10 @@ from tollbook.version import VERSION
 from . import names
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.sdk.trace.export import SpanExporter
+
+    from .tracer import CallTracer
 
 _log = logging.getLogger("tollbook")
 
@@ -29,8 +31,8 @@ SHUTDOWN = 5.0
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
-def tracer_provider(settings: TelemetrySettings, environment: Mapping[str, str]) -> TracerProvider | None:
-    """A provider that exports as the environment says, or None when traces are off."""
+def tracing(settings: TelemetrySettings, environment: Mapping[str, str]) -> tuple[CallTracer, SpanProcessor] | None:
+    """A tracer and the processor that exports what it makes, as the environment says; None when traces are off."""
     kind = environment.get("OTEL_TRACES_EXPORTER", "otlp").strip() or "otlp"
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or kind == "none":
         return None
@@ -41,15 +43,18 @@ def tracer_provider(settings: TelemetrySettings, environment: Mapping[str, str])
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+    from .tracer import CallTracer
 
     resource = Resource.create({"service.version": VERSION})
     told = "OTEL_SERVICE_NAME" in environment or "service.name=" in environment.get("OTEL_RESOURCE_ATTRIBUTES", "")
     if not told:
         resource = resource.merge(Resource({SERVICE_NAME: settings.service_name or "tollbook"}))
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     sizes: dict[str, Any] = {} if any(name.startswith("OTEL_BSP_") for name in environment) else _SIZES
-    provider.add_span_processor(BatchSpanProcessor(_exporter(kind, environment), **sizes))
-    return provider
+    processor = BatchSpanProcessor(_exporter(kind, environment), **sizes)
+    sampler = TracerProvider(resource=resource, shutdown_on_exit=False).sampler  # reads OTEL_TRACES_SAMPLER
+    return CallTracer(InstrumentationScope(names.SCOPE, VERSION, names.SCHEMA), resource, sampler, processor), processor
 
 
 _SIZES: dict[str, Any] = {"max_queue_size": 16_384, "max_export_batch_size": 512, "schedule_delay_millis": 1_000}
@@ -76,20 +81,15 @@ def _exporter(kind: str, environment: Mapping[str, str]) -> SpanExporter:
         return Grpc()
     if protocol != "http/protobuf":
         raise ConfigError(f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol}: known are http/protobuf and grpc.")
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as Http
+    from .otlp import SpanExporter as Http
 
     return Http()
 
 
-def stop(provider: TracerProvider) -> None:
+def stop(processor: SpanProcessor) -> None:
     """Flush and close, within SHUTDOWN seconds whatever the collector does."""
-    closing = Thread(target=provider.shutdown, name="tollbook-telemetry-stop", daemon=True)
+    closing = Thread(target=processor.shutdown, name="tollbook-telemetry-stop", daemon=True)
     closing.start()
     closing.join(SHUTDOWN)
     if closing.is_alive():
         _log.warning("The collector did not take the last spans within %g s; the books have them.", SHUTDOWN)
-
-
-def scope() -> tuple[str, str]:
-    """Instrumentation scope: name and version."""
-    return names.SCOPE, VERSION

@@ -12,7 +12,8 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 from zlib import crc32
 
@@ -73,7 +74,8 @@ class EventStreamDecoder:
         return iter(())
 
 
-def _headers(data: bytes) -> dict[str, str]:
+@lru_cache(maxsize=32)  # the same few blocks of headers come over and over
+def _headers(data: bytes) -> Mapping[str, str]:
     """The text headers by name; of the others only the sizes matter, to get past them."""
     found: dict[str, str] = {}
     position = 0
@@ -98,7 +100,7 @@ def _headers(data: bytes) -> dict[str, str]:
     return found
 
 
-def _frame(headers: dict[str, str], payload: bytes) -> Frame:
+def _frame(headers: Mapping[str, str], payload: bytes) -> Frame:
     kind = headers.get(":message-type", "event")
     if kind == "exception":
         return _failure(headers.get(":exception-type", ""), payload, "")

@@ -42,6 +42,7 @@ class Sources:
     def __init__(self) -> None:
         self._found: list[tuple[str, str]] = []
         self._text: list[str] = []
+        self._told = False
 
     def feed(self, chunk: dict[str, Any]) -> None:
         found = [
@@ -59,12 +60,16 @@ class Sources:
             self._text.append(text)
 
     def annotations(self) -> Iterator[dict[str, Any]]:
-        """One citation for each time that the text points at a source, and one at its end for those it never does."""
-        text = "".join(self._text)
+        """One citation for each time that the text points at a source, and one at its end for those it never does.
+
+        Told once: what comes after the first time is another text.
+        """
+        text, found = "".join(self._text), () if self._told else self._found
+        self._told = True
         pointed: dict[int, list[tuple[int, int]]] = {}
         for match in re.finditer(r"\[(\d{1,3})\]", text):
             pointed.setdefault(int(match[1]), []).append(match.span())
-        for number, (url, title) in enumerate(self._found, 1):
+        for number, (url, title) in enumerate(found, 1):
             for start, end in pointed.get(number, [(len(text), len(text))]):
                 yield _citation(url, title, start, end)
 

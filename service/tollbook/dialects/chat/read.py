@@ -30,6 +30,9 @@ _STOPS: dict[str, Stop] = {
 }
 """Finish reasons with a meaning of their own. Others ("stop", "eos", "end_turn", "") are an ordinary end."""
 
+_PLAIN = frozenset({"role", "content"})
+"""Members of most deltas."""
+
 _FAILURES = {
     "error": "server",  # OpenRouter, Mistral
     "network_error": "server",  # Z.ai
@@ -57,16 +60,18 @@ class ChatReader:
         self._usage: dict[str, Any] = {}
         self._cost: Any = None
         self._images = 0
+        self._server: tuple[Any, Any] = (None, None)
+        """The model and the tier that were told last."""
 
     # ------------------------------------------------------------------------------------------------- the protocol
 
     def feed(self, frame: Frame) -> None:
-        if frame.raw.strip() == b"[DONE]":
-            self._ended = True
-            return
         try:
             chunk = frame.event
         except ValueError as error:
+            if frame.raw.strip() == b"[DONE]":
+                self._ended = True
+                return
             raise UpstreamError(f"The upstream sent an event that is not JSON: {error}", "server") from None
         self._chunk(chunk, "delta", "message", failed=frame.type == "error")
 
@@ -97,17 +102,19 @@ class ChatReader:
 
     def _chunk(self, chunk: Any, first: str, second: str, *, failed: bool) -> None:
         """One chunk, or a whole body; `first` and `second` name where its choices hold what was said."""
-        if isinstance(chunk, list):  # Gemini wraps errors so
-            chunk = next((c for c in chunk if isinstance(c, dict)), None)
         if not isinstance(chunk, dict):
-            return
+            # Gemini wraps errors in a list.
+            chunk = next((c for c in _list(chunk) if isinstance(c, dict)), None)
+            if chunk is None:
+                return
         if failed or chunk.get("error") or chunk.get("object") == "error":
             raise refusal(chunk)
         if not self._began:
             self._began = True
             self._draft.begin()
         self._served(chunk)
-        self._sources.feed(chunk)
+        if "citations" in chunk or "search_results" in chunk:
+            self._sources.feed(chunk)
         for choice in _list(chunk.get("choices")):
             if not isinstance(choice, dict):
                 continue
@@ -118,37 +125,50 @@ class ChatReader:
             if not isinstance(said, dict):
                 said = choice.get(second)
             if isinstance(said, dict):
-                self._said(said, _logprobs(choice))
+                self._said(said, _logprobs(choice) if choice.get("logprobs") else None)
             elif first == "message" and isinstance(choice.get("text"), str):
                 self._text(choice["text"], None)  # the legacy form of a completion
             if isinstance(choice.get("usage"), dict):  # Moonshot
                 self._usage = choice["usage"]
-            self._finished(choice, whole=first == "message")
+            if choice.get("finish_reason") or first == "message" or "finish_details" in choice:
+                self._finished(choice, whole=first == "message")
         self._tokens(chunk)
 
     def _served(self, chunk: dict[str, Any]) -> None:
-        draft, model, tier, identifier = self._draft, chunk.get("model"), chunk.get("service_tier"), chunk.get("id")
-        draft.served(
+        model, tier, identifier = chunk.get("model"), chunk.get("service_tier"), chunk.get("id")
+        if (model, tier) == self._server and (self._draft.upstream_id or not identifier):
+            return
+        self._server = (model, tier)
+        self._draft.served(
             model=model if isinstance(model, str) else None,
             # Groq's name for its default tier
             tier=("default" if tier == "on_demand" else tier) if isinstance(tier, str) else None,
-            upstream_id=identifier if isinstance(identifier, str) and not draft.upstream_id else None,
+            upstream_id=identifier if isinstance(identifier, str) and not self._draft.upstream_id else None,
         )
 
     def _said(self, said: dict[str, Any], logprobs: list[Any] | None) -> None:
-        self._thought(said)
+        plain = said.keys() <= _PLAIN
+        if not plain:
+            self._thought(said)
         content = said.get("content")
         if isinstance(content, str):
             self._text(content, logprobs)
         else:
             for part in _list(content):
                 self._content_part(part)
+        if self._annotations:
+            self._annotate()
+        if not plain:
+            self._beside(said)
+
+    def _beside(self, said: dict[str, Any]) -> None:
+        """What a delta says beside text and reasoning."""
         refused = said.get("refusal")
         if isinstance(refused, str) and refused:
             self._seal()
             self._draft.refusal(refused)
         audio = said.get("audio")
-        if isinstance(audio, dict) and audio.get("transcript") and not content:
+        if isinstance(audio, dict) and audio.get("transcript") and not said.get("content"):
             self._text(str(audio["transcript"]), None)
             self._note("audio: left out, its transcript is the text")
         for annotation in _list(said.get("annotations")):
@@ -200,7 +220,8 @@ class ChatReader:
             thought, text = self._tags.feed(text)
             self._reason(thought)
         if text:
-            self._seal()
+            if self._thoughts or self._details:
+                self._seal()
             self._sources.text(text)
             self._draft.text(text, logprobs)
 

@@ -31,6 +31,9 @@ class Details:
     def __init__(self) -> None:
         self._details: list[dict[str, Any]] = []
 
+    def __len__(self) -> int:
+        return len(self._details)
+
     def feed(self, details: Sequence[dict[str, Any]]) -> None:
         for detail in details:
             last = self._details[-1] if self._details else None

@@ -79,6 +79,15 @@ class Conversation:
         for index, item in enumerate(items):
             self._item(item, f"input[{index}]")
 
+    def begin(self, instructions: Any) -> None:
+        """The request's `instructions`: text, or a list of messages."""
+        if isinstance(instructions, list):
+            for index, item in enumerate(instructions):
+                told = {**item, "role": "system"} if isinstance(item, dict) else item
+                self._item(told, f"instructions[{index}]")
+        else:
+            self.instruct(instructions)
+
     def instruct(self, text: Any, cache_control: Any = None) -> None:
         """A piece of the system prompt."""
         if isinstance(text, str) and text.strip():

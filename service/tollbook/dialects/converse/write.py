@@ -76,7 +76,7 @@ def write(request: Request, model: str, *, drop: bool = False) -> Written:
     """The body for `model`; whether to stream is said by the URL. Raises Unsupported for content Converse has no words for."""
     gaps = Gaps()
     talk = Conversation(model, gaps)
-    talk.instruct(request.get("instructions"))
+    talk.begin(request.get("instructions"))
     given = request.get("input")
     talk.add([{"role": "user", "content": given}] if isinstance(given, str) else given or [])
     if request.get("prompt") is not None:
