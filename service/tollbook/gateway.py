@@ -60,7 +60,7 @@ class Answer:
 class Gateway:
     """Creates, streams, gets, deletes and follows up. One object serves any number of callers at once.
 
-    `clock` answers nanoseconds since 1970. Call `start` before the first request and `close` after the last.
+    Call `close` after the last request: it waits for the bookings under way.
     """
 
     def __init__(
@@ -236,7 +236,8 @@ class Gateway:
         if not continues:
             asked.pop("previous_response_id", None)
             if parent:
-                asked["input"] = await history.items(native=dialect.native) + requests.items(request)
+                maker = endpoint.provider if dialect.native else None
+                asked["input"] = await history.items(native=maker) + requests.items(request)
         drop = deployment.drop_params
         if not dialect.native:
             beyond = [name for name in ("background", "conversation", "prompt") if asked.get(name)]
@@ -252,7 +253,10 @@ class Gateway:
                 asked.pop(name)
         if dialect.inlines_urls:
             asked = await attachments.inline(
-                asked, dialect.inlines_urls, allow_private=deployment.allow_private_addresses
+                asked,
+                dialect.inlines_urls,
+                keeps=getattr(dialect, "keeps_url", None),
+                allow_private=deployment.allow_private_addresses,
             )
         written = dialect.write(asked, deployment.model, drop=drop)
         call.notes.extend(note for note in written.notes if note not in call.notes)
@@ -328,7 +332,7 @@ class Gateway:
             allow_model(caller, call.model)
             self.router.route(call.model)
             resolved, history = await recall(self.books.store, call, request, caller.scope)
-            items = [*await history.items(native=False), *requests.items(resolved)]
+            items = [*await history.items(), *requests.items(resolved)]
             return {"object": "response.input_tokens", "input_tokens": await tokens.estimate(resolved, items)}
 
         return await self.books.keep(call, count())

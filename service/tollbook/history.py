@@ -28,23 +28,23 @@ class History:
             self._chain = await self.store.chain(self.parent.response_id, self.key_id) if self.parent else ()
         return self._chain
 
-    async def items(self, *, native: bool) -> list[Item]:
+    async def items(self, native: str | None = None) -> list[Item]:
         """The chain as input: each turn's input, then its output.
 
-        A native upstream that does not keep these responses would look their ids up; without ids it reads the content.
-        Reasoning that it did not seal itself says nothing to it.
+        `native` names the provider when it speaks Responses itself but does not keep these responses: it would look ids
+        up that it never gave, so they go without; and reasoning that another provider sealed would be an error there.
         """
         items: list[Item] = []
         for turn in await self.chain():
-            items += turn.input
-            items += turn.response.get("output") or []
-        if not native:
-            return items
-        return [
-            {k: v for k, v in item.items() if k not in ("id", "status")}
-            for item in items
-            if item.get("type") != "reasoning" or item.get("encrypted_content")
-        ]
+            output = turn.response.get("output") or []
+            if native is None:
+                items += [*turn.input, *output]
+                continue
+            for item in (*turn.input, *output):
+                own = turn.native and turn.provider == native and item.get("encrypted_content")
+                if item.get("type") != "reasoning" or own:
+                    items.append({k: v for k, v in item.items() if k not in ("id", "status")})
+        return items
 
 
 async def recall(store: Store, call: Call, request: Request, key_id: str | None) -> tuple[Request, History]:

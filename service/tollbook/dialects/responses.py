@@ -34,6 +34,8 @@ _KINDS: dict[str, Kind] = {
     "invalid_request_error": "bad_request",
     "server_is_overloaded": "overloaded",
     "overloaded": "overloaded",
+    "overloaded_error": "overloaded",
+    "rate_limit_error": "rate_limit",
     "vector_store_timeout": "timeout",
     "model_not_found": "not_found",
     "invalid_api_key": "auth",
@@ -60,7 +62,7 @@ def write(request: Request, model: str, *, drop: bool = False) -> Written:  # no
         kept = [_plain(item) for item in body["input"] if not _foreign(item)]
         if len(kept) != len(body["input"]):
             notes.append("reasoning: foreign, left out")
-            body["input"] = kept
+        body["input"] = kept
     return Written(body, notes)
 
 
@@ -99,6 +101,8 @@ class Reader:
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
         self._expected = 0
+        self._error: UpstreamError | None = None
+        """What an `error` event said: the `response.failed` behind it may still hold the usage."""
 
     def feed(self, frame: Frame) -> None:
         if frame.raw == b"[DONE]":
@@ -106,7 +110,10 @@ class Reader:
         if not frame.type or frame.type == "message":
             frame = _typed(frame)
         if frame.type == "error":
-            raise _in_band(_event(frame))
+            self._error = _in_band(_event(frame))
+            return
+        if self._error is not None and frame.type != "response.failed":
+            raise self._error
         if frame.type in TERMINAL:
             response = _event(frame).get("response")
             if not isinstance(response, dict):
@@ -114,7 +121,7 @@ class Reader:
             self._heard(response)
             if frame.type == "response.failed":
                 self._draft.response = response
-                raise _failure(response)
+                raise self._error or _failure(response)
             self._draft.stop("length" if frame.type == "response.incomplete" else "stop")
         self._draft.relay(self._numbered(frame))
 
@@ -129,6 +136,8 @@ class Reader:
             raise _failure(body)
 
     def end(self) -> None:
+        if self._error is not None:
+            raise self._error
         self._draft.end()
 
     def _heard(self, response: Response) -> None:

@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.htm
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -54,7 +53,7 @@ def error(status: int, body: bytes, headers: Mapping[str, str]) -> UpstreamError
         _message(fields) or _plain(body, told) or f"Bedrock answered {status}.",
         _kind(name.partition(":")[0], fields, status),
         upstream_status=status,
-        retry_after=_seconds(told.get("retry-after")),
+        retry_after=_seconds(told),
         request_id=told.get("x-amzn-requestid"),
     )
 
@@ -98,18 +97,15 @@ def _plain(body: bytes, headers: dict[str, str]) -> str:
     return "" if "html" in headers.get("content-type", "") or text.startswith(("<", "{", "[")) else text
 
 
-def _seconds(value: str | None) -> float | None:
-    """`retry-after`: a number of seconds or an HTTP date (RFC 9110 §10.2.3)."""
-    if not value:
-        return None
+def _seconds(headers: Mapping[str, str]) -> float | None:
+    """`retry-after`: a number of seconds or an HTTP date (RFC 9110 §10.2.3), which counts from the answer's own `date`."""
+    value = headers.get("retry-after", "")
     try:
         return max(float(value), 0.0)
     except ValueError:
         pass
     try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
+        then, now = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date", ""))
+        return max((then - now).total_seconds(), 0.0)
+    except (ValueError, TypeError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max((moment - datetime.now(UTC)).total_seconds(), 0.0)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -87,7 +86,7 @@ def fault(inner: dict[str, Any], status: int | None = None, headers: Mapping[str
         str(inner.get("message") or inner.get("status") or "Gemini gave an error without a message."),
         kind,
         upstream_status=upstream,
-        retry_after=_header_seconds(lower.get("retry-after")) if retry_after is None else retry_after,
+        retry_after=_header_seconds(lower) if retry_after is None else retry_after,
         request_id=request_id or lower.get("x-request-id") or lower.get("x-goog-request-id"),
     )
 
@@ -117,15 +116,13 @@ def _seconds(duration: Any) -> float | None:
     return float(found[1]) if found else None
 
 
-def _header_seconds(value: str | None) -> float | None:
-    """Retry-After, a number of seconds or a date (RFC 9110 §10.2.3)."""
-    if not value:
-        return None
-    if re.fullmatch(r"\d{1,9}(\.\d+)?", value.strip()):
+def _header_seconds(headers: Mapping[str, str]) -> float | None:
+    """Retry-After, a number of seconds or a date (RFC 9110 §10.2.3), which counts from the answer's own Date."""
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d{1,9}(\.\d+)?", value):
         return float(value)
     try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
+        then, now = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date", ""))
+        return max(0.0, (then - now).total_seconds())
+    except (ValueError, TypeError):
         return None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
