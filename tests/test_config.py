@@ -502,7 +502,6 @@ def test_what_is_read_and_not_followed_is_told(load: Any) -> None:
 
     assert [warning.partition(": ")[2] for warning in config.warnings] == [
         "model_list[0].litellm_params.tags: has no effect in this version",
-        "router_settings.routing_strategy: this version has no least-busy; simple-shuffle is used",
         "router_settings.optional_pre_call_checks[1]: session_affinity has no effect in this version",
         "router_settings.optional_pre_call_checks[2]: prompt_caching has no effect in this version",
     ]

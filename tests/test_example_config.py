@@ -65,10 +65,7 @@ def test_what_is_switched_off_would_load_too(switched_on: str, tmp_path: Path) -
     config = load_config(file, ENVIRONMENT)
 
     assert config.names == ("gpt", "claude", "simulated/*", "everything", "deepseek", "gemini", "gpt-4")
-    assert [warning.rpartition(".")[2] for warning in config.warnings] == [
-        f"{name}: has no effect in this version"
-        for name in ("max_parallel_requests", "tags", "enable_weighted_failover")
-    ]
+    assert [warning.rpartition(".")[2] for warning in config.warnings] == ["tags: has no effect in this version"]
     assert [d.provider for d in config.routes["claude"].deployments] == ["anthropic", "bedrock"]
 
 
@@ -100,7 +97,17 @@ def test_the_example_says_the_defaults_that_hold(tmp_path: Path, switched_on: st
 
     assert shown.general.max_request_size_mb == GeneralSettings().max_request_size_mb
     assert shown.general.store_prompts_in_spend_logs == GeneralSettings().store_prompts_in_spend_logs
-    for name in ("num_retries", "retry_after", "allowed_fails", "cooldown_time", "max_fallbacks", "routing_strategy"):
+    for name in (
+        "num_retries",
+        "retry_after",
+        "allowed_fails",
+        "cooldown_time",
+        "max_fallbacks",
+        "routing_strategy",
+        "latency_buffer",
+        "latency_lifetime",
+        "enable_mid_stream_fallback_continuation",
+    ):
         assert getattr(shown.router, name) == getattr(RouterSettings(), name)
     for name in ("cost_attributes", "capture_content", "trust_remote_context"):
         assert getattr(shown.telemetry, name) == getattr(TelemetrySettings(), name)

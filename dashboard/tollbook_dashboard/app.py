@@ -44,7 +44,7 @@ WINDOWS = {
     "All": Window(None, "1d", "%Y-%m-%d"),
 }
 
-_FRESH = 5
+_FRESH = 10
 """Seconds for which an answer of the gateway is used again, whatever is clicked."""
 
 
@@ -319,4 +319,5 @@ def _latest(made: pl.LazyFrame) -> None:
     )
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -28,7 +28,7 @@ class Calls(NamedTuple):
     more: bool
 
 
-def read_calls(url: str, key: str, *, since: str = "", most: int = 10_000) -> Calls:
+def read_calls(url: str, key: str, *, since: str = "", most: int = 5_000) -> Calls:
     """The newest calls, at most `most`, started at `since` (RFC 3339 in UTC, "" for all) or later.
 
     Raises Unreachable or Refused.

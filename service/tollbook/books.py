@@ -12,6 +12,7 @@ from .config import Deployment
 from .errors import TollbookError
 from .pricing.book import PriceBook
 from .responses import ids
+from .responses.usage import Usage
 from .storage import Store, Turn
 
 T = TypeVar("T")
@@ -68,6 +69,12 @@ class Books:
         for observer in self._observers:
             observer.attempt_ends(call, attempt)
 
+    def typical_cost(self, deployment: Deployment) -> float | None:
+        """What a call of usual proportions (three tokens in, one out) costs there, in nano-USD; None when unpriced."""
+        usage = Usage(input=750_000, output=250_000)
+        price = self._prices.price
+        return price(deployment.provider, deployment.model, usage, at=self.clock(), deployment=deployment).total
+
     async def end(
         self, call: Call, outcome: Outcome, *, error: TollbookError | None = None, turn: Turn | None = None
     ) -> None:
@@ -110,10 +117,15 @@ class Books:
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
 
+    async def settle(self) -> None:
+        """Finish what is under way in this event loop."""
+        loop = asyncio.get_running_loop()
+        while pending := [task for task in tuple(self._pending) if task.get_loop() is loop]:
+            await asyncio.gather(*pending, return_exceptions=True)
+
     async def close(self) -> None:
         """Finish what is under way, then close the store."""
-        while self._pending:
-            await asyncio.gather(*self._pending, return_exceptions=True)
+        await self.settle()
         await self.store.close()
 
     def _close(self, call: Call, outcome: Outcome, error: TollbookError | None) -> None:

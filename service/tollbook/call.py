@@ -19,12 +19,18 @@ Outcome = Literal[
     "completed",
     "incomplete",  # ended by a limit or a filter
     "failed",
-    "cancelled",  # by POST /responses/{id}/cancel
+    "cancelled",  # by POST /responses/{id}/cancel; an attempt: because another was quicker
     "client_disconnected",
     "rejected",  # refused before any upstream was asked
 ]
 
-Reason = Literal["initial", "retry", "fallback", "hedge"]
+Reason = Literal[
+    "initial",
+    "retry",  # the same model again, here or elsewhere
+    "fallback",  # another model
+    "hedge",  # beside one that was slow to speak
+    "continuation",  # after a stream that broke off
+]
 
 
 class Line(NamedTuple):
@@ -101,6 +107,8 @@ class Attempt:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Answer headers worth forwarding (rate limits, processing time)."""
     span_id: str = ""
+    abandoned: bool = False
+    """Whether another attempt beside it was quicker."""
 
 
 @dataclass(slots=True)
@@ -148,18 +156,21 @@ class Call:
     span_id: str = ""
     response: Response = field(default_factory=dict)
     """What was made, once it is complete."""
+    continuity: Literal["replayed"] | None = None
+    """Set when another deployment answers than the one that made what the call follows."""
     parent_span: tuple[str, str] | None = None
     """Trace id and span id of the call that made the parent response (or, for get, delete and cancel, the response)."""
 
     @property
     def attempt(self) -> Attempt | None:
-        """The attempt that answered, or the last that tried."""
-        return self.attempts[-1] if self.attempts else None
+        """The attempt that answered, or the last that tried; not one that another was quicker than."""
+        return next((a for a in reversed(self.attempts) if not a.abandoned), None)
 
     @property
     def usage(self) -> Usage:
         """Tokens of the attempt that answered."""
-        return self.attempts[-1].usage if self.attempts else NO_USAGE
+        attempt = self.attempt
+        return attempt.usage if attempt is not None else NO_USAGE
 
     @property
     def cost(self) -> Cost:

@@ -16,28 +16,31 @@ import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from . import attachments, tokens
+from . import attachments, continuation, continuity, hedge, tokens, wishes
 from .access.keys import Caller, allow_model, may_use
 from .books import Books
 from .call import Attempt, Call, Outcome
 from .config import Config, Deployment
-from .dialects import Reader, Written
 from .errors import NotFound, TollbookError, Unsupported, UpstreamError
+from .hedge import Race
 from .history import History, named, recall
 from .providers import Endpoint
 from .providers.registry import endpoint_of
 from .responses import request as requests
 from .responses.draft import Draft
 from .responses.types import Request, Response
-from .routing.router import Choice, Router
+from .routing.plan import Choice, Plan
+from .routing.router import Router
 from .storage import Turn
 from .stored import Stored
 from .transport.frame import Frame
+from .trial import Trial
 from .upstream import Upstream, place
 
-_OURS = ("disable_fallbacks", "fallbacks", "num_retries", "model", "input", "stream")
+_OURS = (*wishes.FIELDS, "model", "input", "stream")
 """Fields of a request that are the gateway's own business or kept apart from the parameters."""
 
 
@@ -74,11 +77,17 @@ class Gateway:
     ) -> None:
         self.config = config
         self.books = books
-        self.router = router or Router(config)
+        self.router = router or Router(config, price=books.typical_cost)
         self._environment = environment
         self._upstream = upstream or Upstream()
-        self._endpoints: dict[tuple[str, str, str], Endpoint] = {}
+        self._endpoints: dict[tuple[str, str, str], tuple[Deployment, Endpoint]] = {}
+        self._makers = continuity.Makers()
         self.stored = Stored(config, books, self._upstream, self._endpoint)
+
+    def reload(self, config: Config) -> None:
+        """Serve by another configuration from the next call on; calls under way go on by the one they began with."""
+        self.router = self.router.with_config(config)
+        self.config = self.stored.config = config
 
     async def close(self) -> None:
         """Finish the bookings that are under way, then let go of connections and files."""
@@ -105,39 +114,65 @@ class Gateway:
         try:
             _note(call, request)
             allow_model(caller, call.model)
-            route = self.router.route(call.model)
+            self.router.route(call.model)
             request, history = await recall(self.books.store, call, request, caller.scope)
-            plan = self.router.plan(route, pinned=history.parent.deployment if history.parent else None)
+            history.maker = history.maker or self._makers.owner(request)
+            plan = self.router.plan(call.model, wishes.read(request, caller, self.router, owner=history.maker))
+            told = continuation.told(request, self.router.config.router)
+            rival = partial(self._rival, call, plan, request, history, told) if hedge.allowed(request) else None
+            seen = False
             failure: UpstreamError | None = None
             while (choice := plan.next(failure)) is not None:
-                if choice.delay:
-                    await asyncio.sleep(choice.delay)
-                trial = await self._prepare(call, choice, request, history)
-                failure = None
-                try:
-                    async with aclosing(self._try(call, trial)) as batches:
-                        async for frames in batches:
-                            yield frames
-                except UpstreamError as error:
-                    if not trial.given:
+                with choice:
+                    if choice.delay:
+                        await asyncio.sleep(choice.delay)
+                    try:
+                        trial = await self._prepare(call, choice, request, history, told)
+                    except TollbookError:
+                        if failure is None:
+                            raise
+                        continue  # who cannot do it at all is no help; what failed before is what is told
+                    failure = None
+                    race = Race(trial, partial(self._try, call), rival)
+                    try:
+                        async with aclosing(race.batches()) as batches:
+                            async for frames in batches:
+                                yield told.hear(frames) if told else frames
+                    except UpstreamError as error:
                         failure = error
-                        continue
-                    trial.draft.fail(error)
-                turn = self._turn(call, trial, request, history)
-                call.finish = _finish(trial.draft)
-                booked = True
+                trial = race.trial
+                seen = seen or trial.given
+                if failure is None:
+                    break
+                if seen:
+                    if told is None or not told.goes_on(failure):
+                        break
+                    yield told.break_off(trial.draft.take())
+            if failure is not None:
+                if not seen:
+                    # Everything was tried here; a client that tries again would only multiply the attempts.
+                    failure.headers.setdefault("x-should-retry", "false")
+                    raise failure
+                if told is not None:
+                    told.fail(trial.draft, failure)
+                else:
+                    trial.draft.fail(failure)
+            last = told.end(trial.draft) if told else trial.draft.take()
+            turn = self._turn(call, trial, request, history)
+            call.finish = _finish(trial.draft)
+            call.events += len(last)
+            booked = True
+            try:
                 await self.books.end(call, _outcome(trial.draft), error=trial.draft.error, turn=turn)
-                call.response = trial.draft.response
-                last = trial.draft.take()
-                if COST_WANTED in (request.get("include") or ()):
-                    last = _with_cost(call, last)
-                call.events += len(last)
-                yield last
+            except TollbookError as unkept:
+                if not (seen and last):
+                    raise
+                yield _unkept(last, unkept)
                 return
-            assert failure is not None
-            # Everything was tried here; a client that tries again would only multiply the attempts.
-            failure.headers.setdefault("x-should-retry", "false")
-            raise failure
+            call.response = trial.draft.response
+            if COST_WANTED in (request.get("include") or ()):
+                last = _with_cost(call, last)
+            yield last
         except TollbookError as error:
             if not booked:
                 booked = True
@@ -162,7 +197,6 @@ class Gateway:
         context = self.books.attempt_begins(call, attempt)
         if trial.endpoint.propagate or trial.deployment.propagate_trace:
             headers |= context
-        self.router.begins(trial.deployment)
         outcome: Outcome = "client_disconnected"
         failure: UpstreamError | None = None
         held: list[Frame] = []
@@ -203,8 +237,8 @@ class Gateway:
 
     def _close_attempt(self, call: Call, trial: Trial, outcome: Outcome, failure: UpstreamError | None) -> None:
         attempt, draft = trial.attempt, trial.draft
-        attempt.outcome = outcome
-        attempt.usage = draft.tokens
+        attempt.outcome = "cancelled" if attempt.abandoned else outcome
+        attempt.usage = trial.usage()
         attempt.served_model = draft.served_model
         call.notes.extend(note for note in draft.notes if note not in call.notes)
         attempt.service_tier = draft.served_tier
@@ -213,31 +247,56 @@ class Gateway:
             attempt.error_kind, attempt.error_message = failure.kind, failure.message
             attempt.upstream_request_id = failure.request_id or attempt.upstream_request_id
             attempt.status_code = attempt.status_code or failure.upstream_status
-            self.router.fails(trial.deployment, failure)
+            trial.choice.fails(failure, attempt.usage.total_tokens)
         elif outcome == "client_disconnected":
-            self.router.given_up(trial.deployment)
+            trial.choice.close(attempt.usage.total_tokens)
         else:
             first = attempt.first_output
-            self.router.succeeds(trial.deployment, (first - attempt.started) / 1e9 if first else None)
+            seconds = (first - attempt.started) / 1e9 if first else None
+            trial.choice.succeeds(seconds, attempt.usage.total_tokens)
+            if trial.endpoint.dialect.native:
+                self._makers.learn(draft.response, trial.deployment.id)
         self.books.attempt_ends(call, attempt, trial.deployment)
 
     # -------------------------------------------------------------------------------------------------------- write
 
-    async def _prepare(self, call: Call, choice: Choice, request: Request, history: History) -> Trial:
+    async def _rival(
+        self, call: Call, plan: Plan, request: Request, history: History, told: continuation.Told | None
+    ) -> Trial | None:
+        """A second attempt beside a slow one; None when there is nobody else, or who is cannot do it."""
+        choice = plan.hedge()
+        if choice is None:
+            return None
+        try:
+            return await self._prepare(call, choice, request, history, told)
+        except BaseException as failure:
+            choice.close()
+            if isinstance(failure, TollbookError):
+                return None
+            raise
+
+    async def _prepare(
+        self, call: Call, choice: Choice, request: Request, history: History, told: continuation.Told | None
+    ) -> Trial:
         """Everything an attempt needs, in the deployment's own language. Raises Unsupported before anything is sent."""
         deployment = choice.deployment
+        further = told if told is not None and told.broken else None
+        if further is not None:
+            request = further.request(request)
         endpoint = self._endpoint(deployment)
         dialect = endpoint.dialect
         parent = history.parent
-        asked: Request = {**deployment.defaults, **{k: v for k, v in request.items() if k not in _OURS[:3]}}
+        asked: Request = {**deployment.defaults, **{k: v for k, v in request.items() if k not in wishes.FIELDS}}
         if COST_WANTED in (asked.get("include") or ()):
             asked["include"] = [wanted for wanted in asked["include"] if wanted != COST_WANTED]
-        continues = bool(parent and dialect.native and parent.native and parent.deployment == deployment.id)
-        if not continues:
+        if not continuity.continues(parent, native=dialect.native, deployment=deployment.id):
             asked.pop("previous_response_id", None)
             if parent:
-                maker = endpoint.provider if dialect.native else None
-                asked["input"] = await history.items(native=maker) + requests.items(request)
+                continuity.check_replay(parent)
+                before = await history.items(deployment.id if dialect.native else None)
+                asked["input"] = before + requests.items(request)
+        asked = self._makers.legible(asked, deployment.id)
+        continuity.mark(call, history.maker, deployment.id)
         drop = deployment.drop_params
         if not dialect.native:
             beyond = [name for name in ("background", "conversation", "prompt") if asked.get(name)]
@@ -266,7 +325,7 @@ class Gateway:
             deployment=deployment.id,
             provider=endpoint.provider,
             model=deployment.model,
-            reason=choice.reason,
+            reason="continuation" if further else choice.reason,
             started=self.books.clock(),
             host=host,
             port=port,
@@ -275,21 +334,22 @@ class Gateway:
         call.attempts.append(attempt)
         draft = Draft(
             request,
-            response_id=self.books.make_id("resp"),
+            response_id=(further and further.response_id) or self.books.make_id("resp"),
+            items_before=further.items if further else 0,
             model=deployment.model,
             created_at=attempt.started // 1_000_000_000,
             clock=lambda: self.books.clock() // 1_000_000_000,
             stream=call.stream,
         )
         body = {**written.body, **deployment.extra_body}
-        return Trial(deployment, endpoint, written, body, draft, dialect.reader(draft, asked), attempt)
+        return Trial(choice, endpoint, asked, written, body, draft, dialect.reader(draft, asked), attempt)
 
     def _endpoint(self, deployment: Deployment) -> Endpoint:
         known = (deployment.id, deployment.provider, deployment.model)
-        endpoint = self._endpoints.get(known)
-        if endpoint is None:
-            endpoint = self._endpoints[known] = endpoint_of(deployment, self._environment)
-        return endpoint
+        held = self._endpoints.get(known)
+        if held is None or held[0] is not deployment:
+            held = self._endpoints[known] = (deployment, endpoint_of(deployment, self._environment))
+        return held[1]
 
     # --------------------------------------------------------------------------------------------------------- book
 
@@ -314,7 +374,7 @@ class Gateway:
             model=call.model,
             deployment=trial.deployment.id,
             provider=trial.endpoint.provider,
-            native=trial.endpoint.dialect.native,
+            native=trial.endpoint.dialect.native and trial.attempt.reason != "continuation",
             created=trial.attempt.started,
             status=str(response.get("status") or "completed"),
             request={k: v for k, v in request.items() if k not in _OURS},
@@ -363,20 +423,6 @@ class Gateway:
         return [self.router.report(deployment) for deployment in self.config.deployments.values()]
 
 
-@dataclass(slots=True)
-class Trial:
-    """One attempt with all it needs. `given` tells whether the client has seen any of it."""
-
-    deployment: Deployment
-    endpoint: Endpoint
-    written: Written
-    body: dict[str, Any]
-    draft: Draft
-    reader: Reader
-    attempt: Attempt
-    given: bool = False
-
-
 def _note(call: Call, request: Request) -> None:
     """What the record keeps of the request's parameters."""
     call.model = str(request.get("model") or "")
@@ -400,6 +446,23 @@ def _with_cost(call: Call, frames: list[Frame]) -> list[Frame]:
     return (
         [*frames[:-1], Frame(frames[-1].type, event={**frames[-1].event, "response": call.response})] if frames else []
     )
+
+
+def _unkept(last: list[Frame], error: TollbookError) -> list[Frame]:
+    """The same frames with a failed end: what is not in the books is not told to be complete."""
+    *before, end = last
+    if before and before[-1].type == "error":
+        return last
+    number, response = end.event["sequence_number"], end.event["response"]
+    told = {"code": error.code or error.type, "message": error.message}
+    failed = {**response, "status": "failed", "completed_at": None, "error": told}
+    return [
+        *before,
+        Frame("error", event={"type": "error", "sequence_number": number, "error": error.to_wire()}),
+        Frame(
+            "response.failed", event={"type": "response.failed", "sequence_number": number + 1, "response": failed}
+        ),
+    ]
 
 
 def _finish(draft: Draft) -> str | None:

@@ -20,6 +20,8 @@ class History:
     store: Store
     key_id: str | None
     parent: Turn | None = None
+    maker: str | None = None
+    """The id of the deployment that made what the request follows or refers to."""
     _chain: Sequence[Turn] | None = None
 
     async def chain(self) -> Sequence[Turn]:
@@ -31,8 +33,8 @@ class History:
     async def items(self, native: str | None = None) -> list[Item]:
         """The chain as input: each turn's input, then its output.
 
-        `native` names the provider when it speaks Responses itself but does not keep these responses: it would look ids
-        up that it never gave, so they go without; and reasoning that another provider sealed would be an error there.
+        `native` names the deployment when it speaks Responses itself but does not keep these responses: it would look ids
+        up that it never gave, so they go without; and reasoning that another account sealed would be an error there.
         """
         items: list[Item] = []
         for turn in await self.chain():
@@ -41,7 +43,7 @@ class History:
                 items += [*turn.input, *output]
                 continue
             for item in (*turn.input, *output):
-                own = turn.native and turn.provider == native and item.get("encrypted_content")
+                own = turn.native and turn.deployment == native and item.get("encrypted_content")
                 if item.get("type") != "reasoning" or own:
                     items.append({k: v for k, v in item.items() if k not in ("id", "status")})
         return items
@@ -63,7 +65,7 @@ async def recall(store: Store, call: Call, request: Request, key_id: str | None)
                 param="previous_response_id",
                 code="previous_response_not_found",
             ) from None
-        call.session_id = parent.session_id
+        call.session_id, history.maker = parent.session_id, parent.deployment
         call.parent_span = (parent.trace_id, parent.span_id)
     if any(item.get("type") == "item_reference" for item in requests.items(request)):
         request = await _resolve(call, request, history)
@@ -88,6 +90,7 @@ async def _resolve(call: Call, request: Request, history: History) -> Request:
         if identifier not in known and response_id is not None:
             origin = await history.store.turn(response_id, history.key_id)
             call.parent_span = call.parent_span or (origin.trace_id, origin.span_id)
+            history.maker = history.maker or origin.deployment
             known |= {i.get("id"): i for i in origin.response.get("output", ())}
         if identifier not in known and response_id is not None:
             raise NotFound(f"Item with id '{identifier}' not found.", param="input", code="item_not_found")

@@ -27,7 +27,8 @@ class Stored:
     def __init__(
         self, config: Config, books: Books, upstream: Upstream, endpoint: Callable[[Deployment], Endpoint]
     ) -> None:
-        self._config = config
+        self.config = config
+        """As of now; a reload sets another."""
         self._books = books
         self._upstream = upstream
         self._endpoint = endpoint
@@ -135,11 +136,11 @@ class Stored:
 
     def _deployment(self, turn: Turn) -> Deployment | None:
         """The deployment that made it, with the model of this turn where it serves many."""
-        route = self._config.route(turn.model)
+        route = self.config.route(turn.model)
         here = next((d for d in route.deployments if d.id == turn.deployment), None) if route else None
         if here is not None:
             return here
-        kept = self._config.deployments.get(turn.deployment)
+        kept = self.config.deployments.get(turn.deployment)
         return kept if kept is not None and "*" not in kept.provider + kept.model else None
 
     async def _refresh(self, turn: Turn, method: str, suffix: str) -> Response:

@@ -35,6 +35,8 @@ LARGEST_BODY = 64 * 1024 * 1024
 LARGEST_ERROR = 1024 * 1024
 """Bytes of a refusal that are read."""
 
+_SSE, _EVENT_STREAM = "text/event-stream", "application/vnd.amazon.eventstream"
+
 _FORWARDED = (
     "retry-after",
     "retry-after-ms",
@@ -44,12 +46,16 @@ _FORWARDED = (
     "openai-version",
 )
 
+_SECRETS = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
+"""Headers that say who we are."""
+
 
 @dataclass(slots=True)
 class _Answer:
     status: int
     headers: Mapping[str, str]
     chunks: AsyncIterator[bytes]
+    sent: httpx.Request | None = None
 
 
 class Upstream:
@@ -118,7 +124,7 @@ class Upstream:
         )
         response = await client.send(request, auth=endpoint.auth, stream=True)
         try:
-            yield _Answer(response.status_code, _plain(response), response.aiter_bytes())
+            yield _Answer(response.status_code, _plain(response), response.aiter_bytes(), response.request)
         finally:
             await response.aclose()
 
@@ -134,7 +140,7 @@ class Upstream:
             async with clock.until_first():
                 response = await client.send(request, auth=endpoint.auth, stream=True)
             try:
-                answer = _Answer(response.status_code, _plain(response), response.aiter_bytes())
+                answer = _Answer(response.status_code, _plain(response), response.aiter_bytes(), response.request)
                 if answer.status >= 400:
                     raise await _refusal(endpoint, answer, clock)
                 return decode(await _collect(answer.chunks, LARGEST_BODY, clock) or b"null")
@@ -149,6 +155,8 @@ class Upstream:
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
+            for over in [known for known in tuple(self._clients) if known.is_closed()]:
+                self._clients.pop(over, None)
             client = self._clients[loop] = _new_client(self._connections)
         return client
 
@@ -253,10 +261,13 @@ class _Clock:
 
 async def _read(answer: _Answer, draft: Draft, reader: Reader, clock: _Clock) -> AsyncIterator[list[Frame]]:
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if "/" not in kind:
+        first = await clock.next(answer.chunks)
+        kind, answer.chunks = _guess(first or b""), _chain(first, answer.chunks)
     decoder: SSEDecoder | EventStreamDecoder
-    if kind == "application/vnd.amazon.eventstream":
+    if kind == _EVENT_STREAM:
         decoder = EventStreamDecoder()
-    elif kind == "text/event-stream":
+    elif kind == _SSE:
         decoder = SSEDecoder()
     else:
         _whole(await _collect(answer.chunks, LARGEST_BODY, clock), kind, draft, reader)
@@ -271,15 +282,16 @@ async def _read(answer: _Answer, draft: Draft, reader: Reader, clock: _Clock) ->
             raise
         except Exception as failure:  # the line broke: what is complete counts, then the reader says whether it was all
             cut, chunk = _failure(failure, begun=True), None
+        event = False
         try:
             for frame in decoder.feed(chunk) if chunk is not None else decoder.flush():
                 reader.feed(frame)
-                heard = True
+                event = heard = True
         except ValueError as broken:
             raise UpstreamError(f"The upstream's stream is broken: {broken}.", "server") from None
         if chunk is None:
             break
-        if heard and draft.has_output:
+        if event and draft.has_output:  # bytes that make no event (comments, a slow drip) are silence
             clock.heard()
         if draft.frames:
             yield draft.take()
@@ -292,6 +304,20 @@ async def _read(answer: _Answer, draft: Draft, reader: Reader, clock: _Clock) ->
     except UpstreamError as truncated:
         raise (cut or truncated) if truncated.kind == "truncated" else truncated from None
     yield draft.take()
+
+
+def _guess(start: bytes) -> str:
+    """The media type of an answer that names none, by how it begins."""
+    if start.startswith(b"\0"):
+        return _EVENT_STREAM
+    return "application/json" if start.lstrip()[:1] in (b"{", b"[", b"") else _SSE
+
+
+async def _chain(first: bytes | None, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if first is not None:
+        yield first
+    async for chunk in rest:
+        yield chunk
 
 
 def _whole(raw: bytes, kind: str, draft: Draft, reader: Reader) -> None:
@@ -317,17 +343,24 @@ async def _collect(chunks: AsyncIterator[bytes], most: int, clock: _Clock) -> by
 
 
 async def _refusal(endpoint: Endpoint, answer: _Answer, clock: _Clock) -> UpstreamError:
-    """The provider's own words, as far as they can be read."""
+    """The provider's own words, as far as they can be read, without our key: some hosts quote the one they refuse."""
     body = b""
     try:
         body = await _collect(answer.chunks, LARGEST_ERROR, clock)
     except Exception as unreadable:
         body = str(unreadable).encode()
+    for secret in _secrets(answer.sent):
+        body = body.replace(secret, b"***")
     error = endpoint.dialect.error(answer.status, body, answer.headers)
     error.headers = {**_forwarded(answer.headers), **error.headers}
     if error.request_id is None:
         error.request_id = _request_id(answer.headers)
     return error
+
+
+def _secrets(sent: httpx.Request | None) -> list[bytes]:
+    values = [sent.headers.get(name) for name in _SECRETS] if sent is not None else []
+    return [value.rpartition(" ")[2].encode() for value in values if value]
 
 
 def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:

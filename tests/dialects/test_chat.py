@@ -237,9 +237,61 @@ def test_web_search_in_the_words_of_the_host() -> None:
     assert spoken("openrouter").write(request, "m").body["tools"] == [
         {"type": "openrouter:web_search", "parameters": {"allowed_domains": ["a.com"]}}
     ]
-    assert spoken("perplexity").write(request, "sonar").body["web_search_options"] == {}
+    body = spoken("perplexity").write(request, "sonar").body
+    assert body["web_search_options"] == {}
+    assert body["search_domain_filter"] == ["a.com"]
     with pytest.raises(Unsupported):
         chat.write(request, "gpt-4o")
+
+
+def test_where_to_search_is_told_or_refused_and_never_forgotten() -> None:
+    filters = {"allowed_domains": ["a.com"], "blocked_domains": ["b.com"]}
+    request = {"input": "Hi", "tools": [{"type": "web_search", "filters": filters, "external_web_access": False}]}
+
+    openrouter = spoken("openrouter").write(request, "m")
+    perplexity = spoken("perplexity").write(request, "sonar")
+
+    parameters = {"allowed_domains": ["a.com"], "excluded_domains": ["b.com"]}
+    assert openrouter.body["tools"] == [{"type": "openrouter:web_search", "parameters": parameters}]
+    assert perplexity.body["search_domain_filter"] == ["a.com", "-b.com"]
+    assert openrouter.notes == perplexity.notes == ("tools[0].external_web_access: dropped",)
+    with pytest.raises(
+        Unsupported, match=r"tools\[0\]\.filters\.allowed_domains, tools\[0\]\.filters\.blocked_domains"
+    ):
+        chat.write(request, "gpt-4o-search-preview")
+
+
+def test_what_a_tool_says_of_itself_and_no_other_api_knows_is_noted() -> None:
+    inner = {**FUNCTION, "output_schema": {"type": "object"}}
+    tools = [
+        {**FUNCTION, "defer_loading": True},
+        {"type": "namespace", "name": "n", "description": "N", "tools": [inner]},
+    ]
+
+    notes = chat.write({"input": "Hi", "tools": tools}, "m").notes
+
+    assert notes == (
+        "tools[0].defer_loading: dropped",
+        "tools[1].description: dropped",
+        "tools[1].tools[0].output_schema: dropped",
+    )
+
+
+def test_citations_of_the_history_stay_behind_with_a_note() -> None:
+    part = {"type": "output_text", "text": "Sunny.", "annotations": [{"type": "url_citation", "url": "https://a.com"}]}
+
+    written = chat.write({"input": [{"role": "assistant", "content": [part]}]}, "m")
+
+    assert written.body["messages"] == [{"role": "assistant", "content": "Sunny."}]
+    assert written.notes == ("annotations: left out (the text is sent without them)",)
+
+
+def test_a_schemas_description_is_told_where_the_schema_is() -> None:
+    form = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "description": "What to say."}
+
+    body = spoken("deepseek").write({"input": "Hi", "text": {"format": form}}, "m").body
+
+    assert body["messages"][0]["content"].endswith('{"type":"object","description":"What to say."}')
 
 
 @pytest.mark.parametrize(

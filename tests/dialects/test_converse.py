@@ -62,7 +62,7 @@ def test_neighbours_of_one_role_are_one_message_and_system_messages_are_the_syst
         {"role": "user", "content": [{"text": "B"}, {"text": "C"}]},
         {"role": "assistant", "content": [{"text": "D"}, {"text": "E"}]},
     ]
-    assert notes == ["input[4].role=developer: adapted (moved to the system prompt)"]
+    assert notes == ["input[4].role: adapted (moved to the system prompt)"]
 
 
 def test_instructions_may_be_a_list_of_messages() -> None:
@@ -187,7 +187,52 @@ def test_a_choice_is_said_as_far_as_the_model_knows_it(model: str, choice: Any, 
     names = [t["toolSpec"]["name"] for t in body["toolConfig"]["tools"]]
     narrowed = model == MISTRAL or (isinstance(choice, dict) and choice["type"] == "allowed_tools")
     assert names == (["find"] if narrowed else ["find", "other"])
-    assert bool(notes) == (model not in (CLAUDE_4_5, NOVA))
+    assert bool(notes) == (model not in (CLAUDE_4_5, NOVA) or narrowed)
+
+
+def test_novas_own_tools_take_neither_settings_nor_files() -> None:
+    tools = [{"type": "web_search_2025_08_26", "filters": {"allowed_domains": ["a.com"]}}, {"type": "code_interpreter"}]
+
+    body, notes = write(NOVA, tools=tools)
+
+    names = [tool["systemTool"]["name"] for tool in body["toolConfig"]["tools"]]
+    assert names == ["nova_grounding", "nova_code_interpreter"]
+    assert notes == ["tools[0].filters: dropped"]
+    with pytest.raises(Unsupported, match=r"tools\[0\]\.container"):
+        write(NOVA, tools=[{"type": "code_interpreter", "container": {"type": "auto", "file_ids": ["file_1"]}}])
+
+
+def test_a_summary_alone_makes_claude_think_and_is_noted_where_there_is_none() -> None:
+    thinks, none = write("anthropic.claude-sonnet-4-6", reasoning={"summary": "auto"})
+    _, nova = write(NOVA, reasoning={"summary": "auto", "mode": "pro"})
+
+    assert thinks["additionalModelRequestFields"] == {"thinking": {"type": "adaptive", "display": "summarized"}}
+    assert none == []
+    assert nova == ["reasoning.mode: dropped", "reasoning.summary: dropped"]
+
+
+def test_what_is_asked_of_the_answer_and_cannot_be_had_is_noted() -> None:
+    image = {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo", "detail": "low"}
+    said = {"type": "output_text", "text": "Sunny.", "annotations": [{"type": "url_citation", "url": "https://a.com"}]}
+    items = [{"role": "user", "content": [image]}, {"role": "assistant", "content": [said]}]
+
+    _, notes = write(input=items, include=["message.output_text.logprobs", "reasoning.encrypted_content"])
+
+    assert notes == [
+        "input[0].content[0].detail: dropped",
+        "annotations: left out (the text is sent without them)",
+        "include.message.output_text.logprobs: dropped",
+    ]
+
+
+def test_calls_of_another_providers_tools_stay_behind_and_its_compaction_does_not() -> None:
+    hosted = [{"type": kind, "id": "x"} for kind in ("mcp_approval_request", "tool_search_output", "web_search_call")]
+
+    _, notes = write(input=hosted)
+
+    assert notes == ["mcp_approval_request: left out", "tool_search_output: left out", "web_search_call: left out"]
+    with pytest.raises(Unsupported, match=r"input\[0\]\.type=compaction"):
+        write(input=[{"type": "compaction", "encrypted_content": "gAAA"}])
 
 
 def test_strict_schemas_are_closed_as_structured_outputs_demand() -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 
+import httpx
 import openai
 
 from tollbook.errors import Kind, UpstreamError
 
 from .hearing import Heard
+from .library import replay
 from .oracle import Failure, Said, settled
 from .oracle_responses import of_response
 
 
 async def ask(client: openai.AsyncOpenAI, model: str, *, stream: bool, **fields: Any) -> Heard:
-    """One request by the SDK. A failure has the kind "" here: a client sees status, type and code (see `as_seen`).
+    """One request by the SDK. A failure has OpenAI's `type` for a kind here (see `as_seen`).
 
     `fields` are sent as they are, so that parameters of the provider alone may be among them.
     """
@@ -31,8 +35,29 @@ async def ask(client: openai.AsyncOpenAI, model: str, *, stream: bool, **fields:
         status = error.status_code if isinstance(error, openai.APIStatusError) else None
         failure = Failure(kind=_wire(error), message=_words(error), status=status)
         return Heard(said=Said(stop="error", failure=failure), events=events)
+    if not events:
+        silence = Failure(kind="silence", message="a stream with status 200 and no events")
+        return Heard(said=Said(stop="error", failure=silence), events=[])
     response = events[-1].get("response") or {}
     return Heard(said=settled(of_response(response)), events=events, response=response)
+
+
+async def raw(base: str, models: list[str]) -> list[tuple[int, list[dict[str, Any]]]]:
+    """Status and events of a stream from each model, read without the SDK; no events for a refusal."""
+    places = asyncio.Semaphore(24)
+
+    async with httpx.AsyncClient(timeout=60.0, limits=httpx.Limits(max_connections=24)) as client:
+
+        async def one(model: str) -> tuple[int, list[dict[str, Any]]]:
+            async with places:
+                answer = await client.post(
+                    f"{base}/responses", json={"model": model, "input": "Hello.", "stream": True}
+                )
+            if answer.status_code != 200:
+                return answer.status_code, []
+            return 200, [json.loads(data) for _, data in replay().sse_events(answer.content) if data != "[DONE]"]
+
+        return await asyncio.gather(*map(one, models))
 
 
 def _wire(error: openai.APIError) -> str:

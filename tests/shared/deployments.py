@@ -21,6 +21,17 @@ PROVIDER = {
 }
 
 
+ENVIRONMENT = {
+    **{
+        f"{name}_API_KEY": "sk-test"
+        for name in ("OPENAI", "AZURE", "AZURE_AI", "ANTHROPIC", "GEMINI", "CO", "COHERE", "XAI")
+    },
+    "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "example",
+}
+"""Credentials, so that thousands of deployments need not repeat them."""
+
+
 def params(entry: dict[str, Any], base: str) -> dict[str, Any]:
     """`litellm_params` for one recording that answers at `base` (a URL without a trailing slash)."""
     api, host = entry["api"], entry["provider"]
@@ -32,7 +43,8 @@ def params(entry: dict[str, Any], base: str) -> dict[str, Any]:
     elif api.startswith("bedrock.invoke") and "claude" in model:
         model = f"invoke/{model}"
     elif api == "openai.chat":
-        found["use_chat_completions_api"] = True
+        if provider in ("openai", "azure", "xai"):
+            found["use_chat_completions_api"] = True
         if host == "gemini":
             provider = "gemini_openai"  # Gemini's own endpoint that is compatible with OpenAI
     elif api == "openai.responses" and provider not in ("openai", "azure"):
@@ -42,11 +54,9 @@ def params(entry: dict[str, Any], base: str) -> dict[str, Any]:
     if api.startswith("openai.") and provider != "azure":
         found["api_base"] = f"{base}/v1"
     if provider == "bedrock":
-        found["aws_region_name"] = "us-east-1"  # its keys are in the environment
+        found["aws_region_name"] = "us-east-1"
     elif provider == "vertex_ai":
         found |= {"vertex_project": "test-project", "vertex_location": "us-central1", "access_token": "ya29.test"}
-    else:
-        found["api_key"] = "sk-test"
     if provider == "azure":
         found["api_version"] = "2025-04-01-preview"
     return {"model": f"{provider}/{model}", **found}
@@ -58,7 +68,7 @@ def _config() -> Config:
         {"model_name": entry["id"], "litellm_params": params(entry, f"http://127.0.0.1:1/{entry['id']}")}
         for entry in entries()
     ]
-    return config_from({"model_list": listed}, {})
+    return config_from({"model_list": listed}, ENVIRONMENT)
 
 
 @cache
@@ -66,4 +76,4 @@ def endpoint(recording_id: str) -> Endpoint:
     """Where, and in which language, the gateway would send a call for this recording."""
     route = _config().route(recording_id)
     assert route is not None
-    return endpoint_of(route.deployments[0], {})
+    return endpoint_of(route.deployments[0], ENVIRONMENT)

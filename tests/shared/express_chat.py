@@ -74,7 +74,7 @@ def _message(message: dict[str, Any], turn: Turn) -> list[Item]:
 
 def _part(part: Part) -> Part:
     kind = part.get("type")
-    more = {name: part[name] for name in ("cache_control", "prompt_cache_breakpoint") if name in part}
+    more: dict[str, Any] = {name: part[name] for name in ("cache_control", "prompt_cache_breakpoint") if name in part}
     if kind == "text":
         return {"type": "input_text", "text": part["text"], **more}
     if kind == "image_url":

@@ -107,8 +107,8 @@ def _output(response: dict[str, Any]) -> Any:
 def _part(part: dict[str, Any]) -> Part:
     if "text" in part:
         return {"type": "input_text", "text": part["text"]}
-    inline, linked = part.get("inlineData"), part.get("fileData")
-    if inline is None and linked is None:
+    inline, linked = part.get("inlineData"), part.get("fileData") or {}
+    if inline is None and not linked:
         raise Inexpressible(f"a part with {sorted(part)}: Responses has no such input")
     kind = (inline or linked).get("mimeType") or ""
     if kind.startswith("video/"):

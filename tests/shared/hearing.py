@@ -28,8 +28,8 @@ class Heard:
     """The Response object, where a client of the gateway got one."""
 
 
-def hear(recording: Any, fragments: str = "whole", *, stream: bool = True, share: float = 1.0) -> Heard:
-    """Feed the recording as the upstream would, cut as replay.py's `frag` names it, and only the first `share` of it."""
+def hear(recording: Any, fragments: str = "whole", *, stream: bool = True, body: bytes | None = None) -> Heard:
+    """Feed the recording as the upstream would, cut as replay.py's `frag` names it. `body` replaces the recorded bytes."""
     dialect = endpoint(recording.id).dialect
     if recording.status >= 400:
         headers = {name.lower(): value for name, value in recording.headers.items()}
@@ -41,10 +41,9 @@ def hear(recording: Any, fragments: str = "whole", *, stream: bool = True, share
     reader = dialect.reader(draft, request)
     if not dialect.native and not draft.frames:
         draft.begin()
-    body = recording.body[: int(len(recording.body) * share)]
     failure = None
     try:
-        _feed(recording, reader, _pieces(recording, body, fragments))
+        _feed(recording, reader, _pieces(recording, recording.body if body is None else body, fragments))
     except UpstreamError as error:
         failure = _failure(error, None)
         draft.fail(error)
@@ -64,11 +63,14 @@ def _feed(recording: Any, reader: Any, pieces: Iterable[bytes]) -> None:
         reader.whole(body)
         return
     decoder = EventStreamDecoder() if kind == "eventstream" else SSEDecoder()
-    for piece in pieces:
-        for frame in decoder.feed(piece):
+    try:
+        for piece in pieces:
+            for frame in decoder.feed(piece):
+                reader.feed(frame)
+        for frame in decoder.flush():
             reader.feed(frame)
-    for frame in decoder.flush():
-        reader.feed(frame)
+    except ValueError as broken:
+        raise UpstreamError(f"The stream is broken: {broken}.", "server") from None
     reader.end()
 
 

@@ -24,7 +24,8 @@ def said(recording: Any) -> Said:
     content: list[dict[str, Any]] = []
     calls: list[dict[str, Any]] = []
     citations: list[dict[str, Any]] = []
-    plan, reason, usage = "", None, {}
+    plan, reason = "", None
+    usage: dict[str, Any] = {}
     for event in events:
         kind = event["type"]
         message = (event.get("delta") or {}).get("message") or {}

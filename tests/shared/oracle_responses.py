@@ -31,7 +31,8 @@ def said(recording: Any) -> Said:
         elif kind in _ENDS:
             final = event["response"]
         elif kind == "error":
-            error = event.get("error") if isinstance(event.get("error"), dict) else event
+            nested = event.get("error")
+            error = nested if isinstance(nested, dict) else event
             failure = Failure(
                 kind=kind_of(None, error.get("code"), error.get("type")), message=error.get("message") or ""
             )

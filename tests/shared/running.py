@@ -9,14 +9,35 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import openai
 import yaml
+
+from .deployments import ENVIRONMENT
 
 START = 60.0
 """Seconds that the gateway may take until it serves; thousands of deployments are read and priced."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A gateway, by the base URL for OpenAI clients, in front of a replay server."""
+
+    base: str
+    upstream: Any
+
+    def client(self) -> openai.AsyncOpenAI:
+        """The SDK as users have it, but for its own retries."""
+        return openai.AsyncOpenAI(base_url=self.base, api_key="sk-test", max_retries=0, timeout=60.0)
+
+    def sent(self, *ids: str) -> list[Any]:
+        """The bodies that reached the upstream for a sequence of recordings, in order."""
+        place = self.upstream.sequence_url(*ids).removeprefix(self.upstream.url)
+        return [r.json for r in self.upstream.requests if r.path.split("/")[1] == place.strip("/")]
 
 
 @contextmanager
@@ -35,7 +56,7 @@ def gateway(folder: Path, model_list: list[dict[str, Any]]) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "TOLLBOOK_"))}
-    environment |= {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example", "AWS_REGION": "us-east-1"}
+    environment |= ENVIRONMENT
     command = [sys.executable, "-m", "tollbook", "serve", "--config", str(config), "--port", str(port)]
     with (folder / "gateway.log").open("wb") as log:
         process = subprocess.Popen(

@@ -262,8 +262,9 @@ def _chat(body: Any) -> Any:
         body["tool_choice"] = "required"  # Mistral's word
     if body.get("tool_choice") == "auto":
         del body["tool_choice"]  # the default
-    for name, default in (("n", 1), ("modalities", ["text"]), ("top_logprobs", 0)):
-        if body.get(name) == default:
+    usual: dict[str, Any] = {"n": 1, "modalities": ["text"], "top_logprobs": 0}
+    for name, value in usual.items():
+        if body.get(name) == value:
             del body[name]
     if body.get("stream") is False:
         del body["stream"]

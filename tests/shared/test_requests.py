@@ -19,7 +19,8 @@ from .deployments import endpoint
 from .exceptions import EXCEPTIONS
 from .explained import EXPLAINED, STORIES, family, unexplained
 from .express import Inexpressible, express
-from .library import entries, library
+from .library import entries, library, replay
+from .spelling import spelled
 
 _INEXPRESSIBLE = 0.08
 """At most this share of the known requests."""
@@ -83,8 +84,6 @@ def test_every_explanation_is_needed() -> None:
     """A row that explains nothing any more goes away."""
     if not entries():
         pytest.skip("the shared recordings are absent")
-    from .explained import replay, spelled
-
     used: set[tuple[str, str]] = set()
     for entry in _known():
         recording, place = library()[entry["id"]], endpoint(entry["id"])

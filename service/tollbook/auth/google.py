@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
@@ -18,7 +19,6 @@ from weakref import WeakKeyDictionary
 import httpx
 
 from tollbook.errors import ConfigError, Kind, UpstreamError
-from tollbook.transport.wire import decode
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
@@ -134,7 +134,7 @@ def project_of(credentials: Any) -> str | None:
     """The project that a service account belongs to, if it was given as JSON or an object: no file is opened."""
     if isinstance(credentials, str) and credentials.lstrip().startswith("{"):
         try:
-            credentials = decode(credentials)
+            credentials = json.loads(credentials)
         except ValueError:
             return None
     project = credentials.get("project_id") if isinstance(credentials, Mapping) else None
@@ -154,7 +154,7 @@ def _load(source: str | Mapping[str, Any] | None) -> Any:
     if isinstance(source, Mapping):
         info: Any = dict(source)
     else:
-        info = decode(source if source.lstrip().startswith("{") else Path(source).expanduser().read_bytes())
+        info = json.loads(source if source.lstrip().startswith("{") else Path(source).expanduser().read_bytes())
     if not isinstance(info, dict):
         raise ValueError("not an object")
     if info.get("type") == "service_account":

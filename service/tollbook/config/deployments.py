@@ -25,6 +25,7 @@ class Inherited:
     stream_timeout: float | None = None
     drop_params: bool = False
     propagate_trace: bool = False
+    hedge_after: float | None = None
 
 
 @dataclass(slots=True)
@@ -110,6 +111,7 @@ def _deployment(entry: Value, inherited: Inherited, ids: _Ids) -> Deployment | N
         options=_options(value, params, provider),
         extra_headers=params.get("extra_headers", {}),
         extra_body=params.get("extra_body", {}),
+        extra_query=params.get("extra_query", {}),
         defaults=_defaults(value, params),
         timeouts=_timeouts(params, inherited),
         weight=params.get("weight"),
@@ -118,6 +120,7 @@ def _deployment(entry: Value, inherited: Inherited, ids: _Ids) -> Deployment | N
         tpm=params.get("tpm"),
         max_parallel_requests=params.get("max_parallel_requests"),
         max_retries=params.get("max_retries"),
+        hedge_after=params.get("hedge_after", inherited.hedge_after),
         tags=params.get("tags", ()),
         drop_params=params.get("drop_params", inherited.drop_params),
         use_chat_completions_api=params.get("use_chat_completions_api", False),

@@ -69,6 +69,7 @@ def _read(top: Value, environment: Mapping[str, str], source: Path | None) -> Co
         stream_timeout=router.stream_timeout,
         drop_params=drop_params,
         propagate_trace=litellm.get("forward_traceparent_to_llm_provider", False),
+        hedge_after=router.hedge_after,
     )
     if "model_list" in said:
         entries = said["model_list"]
@@ -111,6 +112,9 @@ def _router(own: dict[str, Any], litellm: Mapping[str, Any]) -> RouterSettings:
     if "request_timeout" in litellm:
         inherited["timeout"] = litellm["request_timeout"]
     aliases: dict[str, tuple[str, bool]] = own.pop("model_group_alias", {})
+    arguments: dict[str, float] = own.pop("routing_strategy_args", {})
+    names = {"lowest_latency_buffer": "latency_buffer", "ttl": "latency_lifetime"}
+    own |= {names[name]: value for name, value in arguments.items()}
     return RouterSettings(
         **{**inherited, **own},
         model_group_alias={alias: model for alias, (model, _) in aliases.items()},

@@ -88,16 +88,23 @@ def _strategy(value: Value) -> Strategy:
         return "simple-shuffle"
     # The second version counts in Redis; here both count in the gateway.
     read: Strategy = one_of(Strategy, {"usage-based-routing-v2": "usage-based-routing"})(value)
-    if read != "simple-shuffle":
-        value.problems.warn(value.steps, f"this version has no {read}; simple-shuffle is used")
     return read
+
+
+def _strategy_args(value: Value) -> dict[str, float]:
+    """What LiteLLM lets one say of latency-based-routing."""
+    return section(value, STRATEGY_ARGS)
+
+
+# Always on, named or not.
+_FOLLOWED = ("responses_api_deployment_check", "encrypted_content_affinity")
 
 
 def _pre_call_checks(value: Value) -> tuple[PreCallCheck, ...]:
     def check(item: Value) -> PreCallCheck | None:
         found = text(item)
         known: PreCallCheck | None = None if found in foreign.PRE_CALL_CHECKS else one_of(PreCallCheck)(item)
-        if known != "responses_api_deployment_check":
+        if known not in _FOLLOWED:
             item.problems.warn(item.steps, f"{found} has no effect in this version")
         return known
 
@@ -156,8 +163,11 @@ ROUTER: Keys = {
     "max_fallbacks": whole(),
     "optional_pre_call_checks": _pre_call_checks,
     "model_group_alias": _aliases,
-    "enable_weighted_failover": _without_effect(flag),
+    "routing_strategy_args": _strategy_args,
+    "hedge_after": _seconds,
+    "enable_mid_stream_fallback_continuation": flag,
 }
+STRATEGY_ARGS: Keys = {"lowest_latency_buffer": number(), "ttl": _seconds}
 
 LITELLM: Keys = {
     "drop_params": flag,
@@ -186,6 +196,7 @@ PLACE: Keys = {
     "base_model": text,
     "extra_headers": headers,
     "extra_body": object_,
+    "extra_query": object_,
     "timeout": _seconds,
     "stream_timeout": _seconds,
     "timeouts": _timeouts,
@@ -194,7 +205,8 @@ PLACE: Keys = {
     "order": whole(),
     "rpm": whole(least=1),
     "tpm": whole(least=1),
-    "max_parallel_requests": _without_effect(whole(least=1)),
+    "max_parallel_requests": whole(least=1),
+    "hedge_after": _seconds,
     "tags": _without_effect(list_of(text)),
     "drop_params": flag,
     "use_chat_completions_api": flag,
@@ -387,7 +399,7 @@ def _as_given(value: Value) -> Value:
 
 
 ENTRY: Keys = {"model_name": pattern, "litellm_params": _as_given, "model_info": _as_given}
-ENTRY_SYNONYMS = {"params": "litellm_params"}
+ENTRY_SYNONYMS = {"params": "litellm_params", "tollbook_params": "litellm_params"}
 
 
 def _entries_list(value: Value) -> list[Value]:

@@ -60,6 +60,7 @@ class Deployment:
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     extra_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     extra_body: Mapping[str, Any] = field(default_factory=dict)
+    extra_query: Mapping[str, Any] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Request parameters to use where the client gave none, by their Responses names."""
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -70,6 +71,8 @@ class Deployment:
     max_parallel_requests: int | None = None
     max_retries: int | None = None
     """Tries again at this place; None leaves it to the router's `num_retries`."""
+    hedge_after: float | None = None
+    """Seconds without a first output after which another deployment is asked, too; None never does."""
     tags: tuple[str, ...] = ()
     drop_params: bool = False
     use_chat_completions_api: bool = False
@@ -139,8 +142,14 @@ class RouterSettings:
     """Other names for public models."""
     hidden_aliases: frozenset[str] = frozenset()
     """Those of them that the list of models leaves out."""
-    enable_weighted_failover: bool = False
-    """Whether a retry chooses among the deployments not yet tried by their weights, too."""
+    latency_buffer: float = 0.1
+    """latency-based-routing: deployments this much slower than the quickest (0.1: by a tenth) share with it."""
+    latency_lifetime: float = 60.0
+    """latency-based-routing: a latency older than this is forgotten, so that the slow are tried again."""
+    hedge_after: float | None = None
+    """The default of every deployment's `hedge_after`."""
+    enable_mid_stream_fallback_continuation: bool = False
+    """Whether another deployment continues a stream that broke off after its first output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from tollbook.responses.types import Request
 from tollbook.responses.usage import Usage, count
 from tollbook.transport.frame import Frame
 
-from . import Written
+from . import Written, unsaid
 from .chat.history import History
 from .chat.manner import Manner
 from .chat.refused import BY_STATUS, refusal
@@ -49,6 +49,8 @@ _NAMES = {
 """Our parameter -> Cohere's."""
 
 _HANDLED = OWN - {"user", "safety_identifier", "service_tier", "verbosity"}
+
+_ANYWAY = (("service_tier", "auto"), ("service_tier", "default"))
 
 _BUDGETS = {"minimal": 512, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 31000, "max": 31000}
 """Thinking tokens for an effort; Cohere advises at most 31,000 (https://docs.cohere.com/docs/reasoning)."""
@@ -84,14 +86,14 @@ def write(request: Request, model: str, *, drop: bool = False) -> Written:
     if request.get("top_logprobs"):
         body["logprobs"] = True
         notes.append("top_logprobs: adapted (only of the chosen tokens)")
-    elif "message.output_text.logprobs" in (request.get("include") or ()):
+    elif unsaid.wants_logprobs(request):
         body["logprobs"] = True
     if request.get("truncation") not in (None, "disabled"):
         notes.append("truncation: dropped")
     for name, value in request.items():
         if value is not None and name in _NAMES:
             body[_NAMES[name]] = [value] if name == "stop" and isinstance(value, str) else value
-        elif value is not None and name not in _HANDLED and (name, value) != ("service_tier", "auto"):
+        elif value is not None and name not in _HANDLED and (name, value) not in _ANYWAY:
             notes.append(f"{name}: dropped")
     if refused and not drop:
         raise Unsupported(refused, _MANNER.host)
@@ -129,6 +131,7 @@ def _tools(request: Request, body: dict[str, Any], notes: list[str], refused: li
             tools.append({"type": "function", "function": {n: v for n, v in written.items() if v != ""}})
             if function.strict:
                 body["strict_tools"] = True
+    notes += unsaid.members(request)
     refused += (f"tools[{index}].type={tool.get('type')}" for index, tool in hosted(request))
     if not tools:
         return
@@ -145,7 +148,7 @@ def _format(request: Request, body: dict[str, Any], notes: list[str], refused: l
     text = request.get("text")
     if not isinstance(text, dict):
         return
-    if text.get("verbosity") is not None:
+    if text.get("verbosity") not in (None, "medium"):
         notes.append("text.verbosity: dropped")
     form = text.get("format")
     form = form if isinstance(form, dict) else {}
@@ -153,7 +156,8 @@ def _format(request: Request, body: dict[str, Any], notes: list[str], refused: l
     if kind == "json_object":
         body["response_format"] = {"type": "json_object"}
     elif kind == "json_schema":
-        body["response_format"] = {"type": "json_object", "json_schema": form.get("schema") or {}}
+        schema = unsaid.described(form.get("schema") or {}, form.get("description"))
+        body["response_format"] = {"type": "json_object", "json_schema": schema}
     elif kind not in (None, "text"):
         refused.append(f"text.format.type={kind}")
 

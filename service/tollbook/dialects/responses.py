@@ -109,6 +109,8 @@ class Reader:
             return
         if not frame.type or frame.type == "message":
             frame = _typed(frame)
+        if not frame.type:
+            return  # no event of this protocol
         if frame.type == "error":
             self._error = _in_band(_event(frame))
             return

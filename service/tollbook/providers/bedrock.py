@@ -32,6 +32,7 @@ PROVIDER = "bedrock"
 KEY_VARIABLES = ("AWS_BEARER_TOKEN_BEDROCK", "AWS_ACCESS_KEY_ID", "AWS_PROFILE")
 
 _REGION_VARIABLES = ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")
+_BASE_VARIABLES = ("AWS_BEDROCK_RUNTIME_ENDPOINT", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _ARN = re.compile(r"arn:[^:]+:bedrock:([^:]+):")
 _ROUTES = {"converse": "converse", "invoke": "invoke", "chat": "chat"}
@@ -53,6 +54,7 @@ def endpoint(deployment: Deployment, environment: Mapping[str, str]) -> Endpoint
     else:
         if route == "invoke" and "claude" not in model and not model.startswith("arn:"):
             raise ConfigError(f"Deployment {deployment.name!r}: invoke/ is for Claude, converse/ for every model.")
+        base = base or next((environment[name] for name in _BASE_VARIABLES if environment.get(name)), None)
         base = str(base or f"https://bedrock-runtime.{_needed(region, deployment)}.amazonaws.com").rstrip("/")
         # A colon stays: HTTP clients write %3A as ":" on the wire, and what was signed must be what arrives.
         url = f"{base}/model/{quote(model, safe=':')}/{route}"

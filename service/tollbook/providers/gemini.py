@@ -17,6 +17,7 @@ PROVIDER = "gemini"
 KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
 BASE = "https://generativelanguage.googleapis.com"
+_BASE_VARIABLES = ("GEMINI_API_BASE", "GOOGLE_GEMINI_BASE_URL")
 VERSION = "v1beta"
 _VERSIONED = re.compile(r"/v1(beta|alpha)?\d*$")
 
@@ -25,7 +26,8 @@ def endpoint(deployment: Deployment, environment: Mapping[str, str]) -> Endpoint
     """`{api_base}/v1beta/models/{model}:generateContent`; a base that ends in a version keeps it. Raises ConfigError
     when there is no key."""
     key = key_needed(deployment, environment, KEY_VARIABLES)
-    base = (deployment.api_base or BASE).rstrip("/")
+    given = deployment.api_base or next((environment[n] for n in _BASE_VARIABLES if environment.get(n)), BASE)
+    base = given.rstrip("/")
     if not _VERSIONED.search(base):
         base += "/" + (deployment.api_version or VERSION)
     # Tuned models have a collection of their own: tunedModels/...

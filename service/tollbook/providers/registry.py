@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Any, Protocol
+from urllib.parse import urlencode
 
 from tollbook.config import Deployment
 from tollbook.errors import ConfigError
@@ -41,12 +43,29 @@ def endpoint_of(deployment: Deployment, environment: Mapping[str, str]) -> Endpo
     """Where this deployment's requests go. Raises ConfigError for an unknown provider or a missing setting."""
     provider = _OWN.get(deployment.provider) or _outside().get(deployment.provider)
     if provider is not None:
-        return provider.endpoint(deployment, environment)
+        return _with_query(provider.endpoint(deployment, environment), deployment.extra_query)
     if compatible.knows(deployment.provider):
-        return compatible.endpoint(deployment, environment)
+        return _with_query(compatible.endpoint(deployment, environment), deployment.extra_query)
     raise ConfigError(
         f"Unknown provider {deployment.provider!r} of deployment {deployment.name!r}. Known: {', '.join(names())}. "
         "For any other host that speaks Chat Completions use openai_like/<model> with api_base."
+    )
+
+
+def _with_query(endpoint: Endpoint, query: Mapping[str, Any]) -> Endpoint:
+    """The endpoint with these parameters in every address of it."""
+    if not query:
+        return endpoint
+    more = urlencode(query, doseq=True)
+
+    def asked(url: str) -> str:
+        return f"{url}{'&' if '?' in url else '?'}{more}" if url else url
+
+    return replace(
+        endpoint,
+        url=asked(endpoint.url),
+        stream_url=asked(endpoint.stream_url),
+        stored_url=asked(endpoint.stored_url),
     )
 
 

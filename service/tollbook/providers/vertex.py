@@ -90,7 +90,8 @@ def _base(deployment: Deployment, environment: Mapping[str, str], *, express: bo
         missing.append("vertex_location (or VERTEXAI_LOCATION)")
     if missing and not express:
         raise ConfigError(f"Deployment {deployment.name!r} on Vertex AI needs {' and '.join(missing)}.")
-    root = (deployment.api_base or _host(location or "global")).rstrip("/")
+    given = _first(deployment.api_base, environment, "VERTEXAI_API_BASE", "GOOGLE_VERTEX_BASE_URL")
+    root = (given or _host(location or "global")).rstrip("/")
     if not _VERSIONED.search(root):
         root += "/" + (deployment.api_version or VERSION)
     return root if missing else f"{root}/projects/{project}/locations/{location}"

@@ -17,6 +17,7 @@ from tollbook.transport.frame import Frame
 from tollbook.transport.wire import decode
 
 from .ids import MakeId, make_id
+from .replay import replay
 from .tools import CUSTOM_INPUT, Origin, origins
 from .types import LIFECYCLE, TERMINAL, Event, Item, Part, Request, Response
 from .usage import NO_USAGE, Usage
@@ -38,7 +39,8 @@ _PROGRESS: dict[str, tuple[str, ...]] = {
 class Draft:
     """One Response in the making.
 
-    `request` is the client's request (its parameters are echoed). `stream=False` skips the events nobody will read:
+    `request` is the client's request (its parameters are echoed); `items_before` counts the items that others made of the same
+    response. `stream=False` skips the events nobody will read:
     a whole body is told to the same draft, only the response is kept. `created_at` is in seconds since 1970.
     """
 
@@ -50,6 +52,7 @@ class Draft:
         model: str = "",
         created_at: float = 0.0,
         make_id: MakeId = make_id,
+        items_before: int = 0,
         clock: Callable[[], float] | None = None,
         stream: bool = True,
     ) -> None:
@@ -70,7 +73,7 @@ class Draft:
         """What the reader had to leave out or change, one word or two each."""
 
         self._request = request
-        self._items_made = 0
+        self._items_made = items_before
         self._clock = clock or (lambda: created_at)
         self._stream = stream
         self._number = 0
@@ -305,7 +308,8 @@ class Draft:
     def relay(self, frame: Frame) -> None:
         """A frame of an upstream that speaks Responses itself: it keeps its bytes.
 
-        Lifecycle and terminal frames and finished items are read for the record; deltas are not.
+        Lifecycle and terminal frames and finished items are read for the record; deltas are not. Raises UpstreamError for a
+        response without an id or items.
         """
         self._native = True
         self._number += 1
@@ -313,11 +317,11 @@ class Draft:
         if kind in LIFECYCLE or kind in TERMINAL:
             response = frame.event.get("response")
             if isinstance(response, dict):
-                done_items, self.response = self.response["output"], response
+                done_items, self.response = self.response["output"], _native(response)
                 if not response.get("output"):
                     response["output"] = done_items
-        elif kind == "response.output_item.done":
-            self.response["output"].append(frame.event.get("item"))
+        elif kind == "response.output_item.done" and isinstance(frame.event.get("item"), dict):
+            self.response["output"].append(frame.event["item"])
         if kind not in LIFECYCLE:
             self.has_output = True
         if kind in TERMINAL:
@@ -325,10 +329,27 @@ class Draft:
         self.frames.append(frame)
 
     def adopt(self, response: Response) -> None:
-        """A whole Response of an upstream that speaks Responses itself; it ends the draft."""
+        """A whole Response of an upstream that speaks Responses itself; it ends the draft. Raises UpstreamError as `relay`.
+
+        To a client that streams it is told as events.
+        """
         self._native = True
-        self.response = response
+        self.response = _native(response)
+        if self._stream:
+            self.frames += [Frame(event["type"], event=event) for event in replay(self.response)]
         self.has_output = self.done = True
+
+    @property
+    def tokens_heard(self) -> int:
+        """About how many tokens the model has said so far: four characters make one, or one event of a native upstream."""
+        if self._native:
+            return self._number
+        texts = [piece for entry in self._entries for piece in entry.pieces]
+        parts = [
+            p for e in self._entries for f in ("content", "summary") for p in e.item.get(f) or () if p is not e.part
+        ]
+        texts += [part.get("text") or part.get("refusal") or "" for part in parts]
+        return -(-sum(map(len, texts)) // 4)
 
     def take(self) -> list[Frame]:
         """The frames since the last time."""
@@ -525,6 +546,16 @@ class _Entry:
         self.part_index = 0
         self.pieces: list[str] = []
         self.length = 0
+
+
+def _native(response: Response) -> Response:
+    """The same, if it has what the record relies on. Raises UpstreamError."""
+    output = response.get("output") or []
+    if not isinstance(response.get("id"), str) or not isinstance(output, list):
+        raise UpstreamError("The upstream answered something that is not a response.", "server")
+    if not all(isinstance(item, dict) for item in output):
+        raise UpstreamError("The upstream answered with output that is not made of items.", "server")
+    return response
 
 
 def _copy(value: dict[str, Any]) -> dict[str, Any]:

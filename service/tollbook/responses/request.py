@@ -41,6 +41,28 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "truncation": ((str,), "a string"),
 }
 
+_TEXT = ((str,), "a string")
+_INSIDE: dict[str, tuple[tuple[type, ...], str]] = {
+    "type": _TEXT,
+    "role": _TEXT,
+    "id": _TEXT,
+    "call_id": _TEXT,
+    "name": _TEXT,
+    "text": _TEXT,
+    "arguments": _TEXT,
+    "mode": _TEXT,
+    "effort": _TEXT,
+    "content": ((str, list), "a string or a list"),
+    "summary": ((str, list), "a list"),
+    "tools": ((list,), "a list"),
+    "format": ((dict,), "an object"),
+}
+"""Fields of items, parts, tools and formats that dialects read without looking twice."""
+
+_CHECKED = ("input", "instructions", "tools", "tool_choice", "text", "reasoning")
+_DESCENDED = frozenset({"content", "summary", "output", "tools", "format"})
+"""Where objects hold others of the same kind. Schemas, arguments and metadata are the client's own business."""
+
 DEEPEST = 64
 """Levels of nesting that a body may have; real requests stay far below, recursion in schemas included."""
 
@@ -67,9 +89,7 @@ def check(request: Any) -> Request:
     for name, (types, wanted) in _TYPES.items():
         value = request.get(name)
         if value is not None and (not isinstance(value, types) or (isinstance(value, bool) and bool not in types)):
-            raise InvalidRequest(
-                f"Invalid type for '{name}': expected {wanted}, got {_kind(value)}.", param=name, code="invalid_type"
-            )
+            raise _wrong(name, wanted, value)
     if not request.get("model") and not request.get("prompt"):
         raise InvalidRequest("Missing required parameter: 'model'.", param="model", code="missing_required_parameter")
     if request.get("input") is None and not request.get("prompt") and not request.get("previous_response_id"):
@@ -80,25 +100,35 @@ def check(request: Any) -> Request:
             param="previous_response_id",
             code="mutually_exclusive_parameters",
         )
-    for name in ("input", "tools"):
-        values = request.get(name)
-        if isinstance(values, list):
-            for index, value in enumerate(values):
-                if not isinstance(value, dict):
-                    raise InvalidRequest(
-                        f"Invalid type for '{name}[{index}]': expected an object, got {_kind(value)}.",
-                        param=f"{name}[{index}]",
-                        code="invalid_type",
-                    )
-    for index, item in enumerate(request["input"] if isinstance(request.get("input"), list) else ()):
-        content = item.get("content")
-        if isinstance(content, list) and not all(isinstance(part, dict) for part in content):
-            raise InvalidRequest(
-                f"Invalid type for 'input[{index}].content': expected a list of objects.",
-                param=f"input[{index}].content",
-                code="invalid_type",
-            )
+    for name in _CHECKED:
+        _check_inside(request.get(name), name)
     return request
+
+
+def _check_inside(value: Any, path: str) -> None:
+    """Lists hold objects only, and the fields of `_INSIDE` have their types. Raises InvalidRequest naming the place."""
+    if type(value) is list:
+        for index, inner in enumerate(value):
+            if type(inner) is not dict:
+                raise _wrong(f"{path}[{index}]", "an object", inner)
+            _check_inside(inner, f"{path}[{index}]")
+    elif type(value) is dict:
+        for name, inner in value.items():
+            if inner is None:
+                continue
+            expected = _INSIDE.get(name)
+            if name == "arguments" and value.get("type") == "tool_search_call":
+                continue  # the one call whose arguments are an object, not its JSON
+            if expected is not None and not isinstance(inner, expected[0]):
+                raise _wrong(f"{path}.{name}", expected[1], inner)
+            if name in _DESCENDED:
+                _check_inside(inner, f"{path}.{name}")
+
+
+def _wrong(param: str, expected: str, value: Any) -> InvalidRequest:
+    return InvalidRequest(
+        f"Invalid type for '{param}': expected {expected}, got {_kind(value)}.", param=param, code="invalid_type"
+    )
 
 
 def items(request: Request) -> list[Item]:

@@ -41,11 +41,20 @@ POLICY: Mapping[Kind, Verdict] = {
 LONGEST_WAIT = 8.0
 """Seconds between two tries at the most: a client waits behind it. A provider that asks for more is left for others."""
 
+LONGEST_TOLD = 86_400.0
+"""Seconds; a provider that says to come back later than tomorrow says nothing."""
 
-def backoff(retry: int, *, least: float, told: float | None, chance: float) -> float:
-    """Seconds to wait before retry number `retry` (from 1): exponential with full jitter, never less than what the
-    provider told. `chance` is a random number in [0, 1).
+
+def told(error_says: float | None) -> float:
+    """A provider's `retry-after` as seconds that can be counted with: 0 for none, for the past and for what is no number."""
+    if error_says is None or not error_says > 0:  # NaN is not above 0 either
+        return 0.0
+    return min(error_says, LONGEST_TOLD)
+
+
+def backoff(retry: int, *, least: float, wait: float, chance: float) -> float:
+    """Seconds to wait before retry number `retry` (from 1) of the same deployment: exponential with full jitter, never
+    less than `wait`, what the provider told, and `least`, what the operator set. `chance` is a random number in [0, 1).
     (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/)"""
-    if told is not None and told > 0:
-        return max(told, least)
-    return max(least, min(0.5 * float(2 ** (retry - 1)), LONGEST_WAIT) * chance)
+    exponential = min(0.5 * float(2 ** min(retry - 1, 16)), LONGEST_WAIT)
+    return max(least, wait if wait > 0 else exponential * chance)

@@ -1,190 +1,181 @@
-"""Who is asked next: a `Plan` per call, over the health of all deployments."""
+"""Who is asked: routes by name, and how their deployments are doing."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
+from math import inf
+from threading import RLock
 from time import monotonic
 from typing import Any
 
-from tollbook.call import Reason
 from tollbook.config import Config, Deployment, Route
 from tollbook.errors import NotFound, UpstreamError
 
 from .health import Health
-from .policy import LONGEST_WAIT, POLICY, backoff
+from .plan import NO_WISHES, Plan, Wishes
+from .pool import Pool
+from .strategies import Price, Situation
 
-_ROUTES = 4096
+_NAMES = 4096
 """Names that are remembered: a wildcard fits any name that a client makes up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One attempt to make: where, why, and after how many seconds."""
-
-    deployment: Deployment
-    reason: Reason
-    delay: float
+def _unpriced(deployment: Deployment) -> float | None:  # noqa: ARG001 - a Price
+    return None
 
 
 class Router:
-    """Knows the routes and how the deployments are doing. `random` and `clock` (seconds, monotonic) are given by tests."""
+    """Knows the routes and how the deployments are doing. Safe to use from several threads.
+
+    `price` says what a typical call costs at a deployment (for cost-based-routing); it is asked once for each. `rng` and
+    `clock` (seconds, monotonic) are given by tests.
+    """
 
     def __init__(
-        self, config: Config, *, rng: random.Random | None = None, clock: Callable[[], float] = monotonic
+        self,
+        config: Config,
+        *,
+        price: Price = _unpriced,
+        rng: random.Random | None = None,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self.config = config
-        self._random = rng or random.Random()  # noqa: S311 - chooses places, guards nothing
+        self.random = rng or random.Random()  # noqa: S311 - chooses places, guards nothing
+        self._price = price
         self._clock = clock
-        self._health: dict[tuple[str, str], Health] = {}
-        self._routes: dict[str, Route] = {}
+        self.lock = RLock()
+        """Held while a choice is made and while an event is counted: limits hold for every thread."""
+        self._healths: dict[tuple[str, str], Health] = {}
+        self._pools: dict[str, Pool] = {}
 
-    def health(self, deployment: Deployment) -> Health:
-        """How a deployment is doing; each model of a wildcard on its own."""
-        return self._health.setdefault((deployment.id, deployment.model), Health())
+    def with_config(self, config: Config) -> Router:
+        """A router for another configuration that knows all this one knows of the deployments both have.
+
+        Calls under way go on with the old one; both count the same calls in flight.
+        """
+        new = Router(config, price=self._price, rng=self.random, clock=self._clock)
+        now = self._clock()
+        with self.lock:
+            new.lock = self.lock
+            for key, health in self._healths.items():
+                told = config.deployments.get(key[0])
+                if told is not None:
+                    new._healths[key] = health
+                    health.adjust(_renewed(health.deployment, told), now)
+        return new
+
+    # ----------------------------------------------------------------------------------------------------------- routes
 
     def route(self, model: str) -> Route:
         """The route of a public model name. Raises NotFound as OpenAI does for an unknown model."""
-        route = self.find(model)
-        if route is None:
+        return self._pool(model).route
+
+    def find(self, model: str) -> Pool | None:
+        """The deployments of a public model name, None for an unknown one. A wildcard's are made once for each name."""
+        pool = self._pools.get(model)
+        if pool is None:
+            route = self.config.route(model)
+            if route is None or not route.deployments:
+                return None
+            with self.lock:
+                if len(self._pools) >= _NAMES:
+                    self._forget()
+                pool = self._pools[model] = Pool(route, [self.health(d) for d in route.deployments])
+        return pool
+
+    def plan(self, model: str, wishes: Wishes = NO_WISHES) -> Plan:
+        """The attempts of one call. Raises NotFound for an unknown model."""
+        return Plan(self, self._pool(model), wishes)
+
+    def _pool(self, model: str) -> Pool:
+        pool = self.find(model)
+        if pool is None:
             raise NotFound(
                 f"The model '{model}' does not exist or you do not have access to it.",
                 param="model",
                 code="model_not_found",
             )
-        return route
+        return pool
 
-    def find(self, model: str) -> Route | None:
-        """The same, None for an unknown model. A wildcard's route is made once for each name."""
-        route = self._routes.get(model)
-        if route is None:
-            route = self.config.route(model)
-            if route is None or not route.deployments:
-                return None
-            if len(self._routes) >= _ROUTES:
-                self._routes.clear()
-            self._routes[model] = route
-        return route
+    def _forget(self) -> None:
+        """Let go of the names, and of deployments about which there is nothing to know."""
+        self._pools.clear()
+        lasting = {(deployment.id, deployment.model) for deployment in self.config.deployments.values()}
+        now = self._clock()
+        self._healths = {
+            key: health for key, health in self._healths.items() if key in lasting or not health.forgettable(now)
+        }
 
-    def plan(self, route: Route, *, pinned: str | None = None) -> Plan:
-        """The attempts of one call. `pinned` is the id of a deployment to ask first: the one that made the parent."""
-        return Plan(self, route, pinned)
+    # ----------------------------------------------------------------------------------------------------------- health
 
-    def begins(self, deployment: Deployment) -> None:
-        self.health(deployment).begins(self._clock())
+    def health(self, deployment: Deployment) -> Health:
+        """How a deployment is doing; each model of a wildcard on its own."""
+        key = (deployment.id, deployment.model)
+        health = self._healths.get(key)
+        if health is None:
+            with self.lock:
+                health = self._healths.setdefault(key, Health(deployment))
+        return health
 
-    def succeeds(self, deployment: Deployment, seconds_to_first: float | None) -> None:
-        self.health(deployment).succeeds(seconds_to_first)
+    def begins(self, health: Health) -> None:
+        with self.lock:
+            health.begins(self._clock())
 
-    def given_up(self, deployment: Deployment) -> None:
-        self.health(deployment).given_up()
+    def succeeds(self, health: Health, seconds_to_first: float | None, *, stream: bool, tokens: int) -> None:
+        with self.lock:
+            health.succeeds(self._clock(), seconds_to_first=seconds_to_first, stream=stream, tokens=tokens)
 
-    def fails(self, deployment: Deployment, error: UpstreamError) -> None:
+    def given_up(self, health: Health, tokens: int = 0) -> None:
+        with self.lock:
+            health.given_up(self._clock(), tokens)
+
+    def fails(self, health: Health, error: UpstreamError, tokens: int = 0) -> None:
         settings = self.config.router
-        allowed = 1_000_000_000 if settings.disable_cooldowns else settings.allowed_fails
-        cooldown = 0.0 if settings.disable_cooldowns else settings.cooldown_time
-        self.health(deployment).fails(error, self._clock(), allowed=allowed, cooldown=cooldown)
+        with self.lock:
+            health.fails(
+                self._clock(),
+                error,
+                allowed=settings.allowed_fails,
+                cooldown=settings.cooldown_time,
+                cools=not settings.disable_cooldowns,
+                tokens=tokens,
+            )
+
+    def situation(self, *, stream: bool) -> Situation:
+        """What the next choice depends on."""
+        settings = self.config.router
+        return Situation(
+            self._clock(), stream, self.random, settings.latency_buffer, settings.latency_lifetime, self._priced
+        )
+
+    def _priced(self, health: Health) -> float:
+        """What a typical call costs there; infinite when nobody knows."""
+        if health.price is None:
+            found = self._price(health.deployment)
+            health.price = inf if found is None else found
+        return health.price
 
     def report(self, deployment: Deployment) -> dict[str, Any]:
         """A deployment and its health as JSON; the models of a wildcard are told one by one."""
         now = self._clock()
-        known = {model: health for (name, model), health in self._health.items() if name == deployment.id}
-        return {
-            "id": deployment.id,
-            "object": "deployment",
-            "name": deployment.name,
-            "provider": deployment.provider,
-            "model": deployment.model,
-            "health": [{"model": model, **health.report(now)} for model, health in known.items()],
-        }
-
-    def choose(self, deployments: Sequence[Deployment]) -> Deployment:
-        """One of these: ready ones before cooling ones, the lowest `order` first, then by weight."""
-        now = self._clock()
-        ready = [d for d in deployments if self.health(d).ready(now)]
-        if not ready:
-            return min(deployments, key=lambda d: self.health(d).cooling_until)
-        level = min(d.order for d in ready)
-        ready = [d for d in ready if d.order == level]
-        if len(ready) == 1:
-            return ready[0]
-        return self._random.choices(ready, weights=_weights(ready))[0]
-
-    def jitter(self) -> float:
-        return self._random.random()
+        with self.lock:
+            known = {model: health for (name, model), health in self._healths.items() if name == deployment.id}
+            return {
+                "id": deployment.id,
+                "object": "deployment",
+                "name": deployment.name,
+                "provider": deployment.provider,
+                "model": deployment.model,
+                "order": deployment.order,
+                "weight": deployment.weight,
+                "health": [{"model": model, **health.report(now)} for model, health in known.items()],
+            }
 
 
-def _weights(deployments: Sequence[Deployment]) -> list[float]:
-    """Shares by `weight`, else by `rpm`, else by `tpm`, else alike."""
-    for field in ("weight", "rpm", "tpm"):
-        shares = [float(getattr(d, field) or 0) for d in deployments]
-        if any(shares):
-            return shares
-    return [1.0] * len(deployments)
-
-
-class Plan:
-    """The attempts of one call: `next(error)` after each failure, until it answers None.
-
-    At most 1 + num_retries attempts for each model, and 1 + max_fallbacks models; no model twice.
-    """
-
-    def __init__(self, router: Router, route: Route, pinned: str | None) -> None:
-        self._router = router
-        self._settings = router.config.router
-        self._route = route
-        self._pinned = pinned
-        self._tried: list[Deployment] = []
-        self._spent: set[str] = set()
-        """Ids of deployments that said they will not serve this call."""
-        self._models = [route.name]
-        self._queue: list[str] | None = None
-
-    def next(self, error: UpstreamError | None) -> Choice | None:
-        """Where to try next after `error` (None: nothing was tried yet), or None: it is over."""
-        if error is None:
-            return self._attempt(self._first(), "initial", 0.0)
-        verdict = POLICY[error.kind]
-        last = self._tried[-1]
-        if not verdict.again:
-            self._spent.add(last.id)
-        if (verdict.again or verdict.elsewhere) and len(self._tried) <= self._retries(last):
-            others = [d for d in self._route.deployments if d.id not in self._spent and d not in self._tried]
-            if others:
-                return self._attempt(self._router.choose(others), "retry", 0.0)
-            same = [d for d in self._route.deployments if d.id not in self._spent]
-            delay = backoff(
-                len(self._tried),
-                least=self._settings.retry_after,
-                told=error.retry_after,
-                chance=self._router.jitter(),
-            )
-            if same and delay <= LONGEST_WAIT:
-                return self._attempt(self._router.choose(same), "retry", delay)
-        return self._fall_back(verdict.then)
-
-    def _first(self) -> Deployment:
-        pinned = [d for d in self._route.deployments if d.id == self._pinned]
-        return pinned[0] if pinned else self._router.choose(self._route.deployments)
-
-    def _retries(self, deployment: Deployment) -> int:
-        return self._settings.num_retries if deployment.max_retries is None else deployment.max_retries
-
-    def _attempt(self, deployment: Deployment, reason: Reason, delay: float) -> Choice:
-        self._tried.append(deployment)
-        return Choice(deployment, reason, delay)
-
-    def _fall_back(self, then: str) -> Choice | None:
-        names = list(getattr(self._route, then, ()))
-        if self._queue is None or names:
-            self._queue = names + (self._queue or [])
-        while self._queue and len(self._models) <= self._settings.max_fallbacks:
-            name = self._queue.pop(0)
-            route = self._router.find(name)
-            if name in self._models or route is None:
-                continue
-            self._models.append(name)
-            self._route, self._tried = route, []
-            return self._attempt(self._router.choose(route.deployments), "fallback", 0.0)
-        return None
+def _renewed(old: Deployment, told: Deployment) -> Deployment:
+    """What the configuration says now; what a wildcard's "*" stood for stays."""
+    if "*" not in told.provider + told.model:
+        return told
+    return replace(told, name=old.name, provider=old.provider, model=old.model)

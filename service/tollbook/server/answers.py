@@ -40,6 +40,8 @@ def headers_of(call: Call) -> dict[str, str]:
             found["x-request-id"] = attempt.upstream_request_id
         found.pop("retry-after", None)  # told on success too by some; it is a client's business only with an error
     found["x-tollbook-attempts"] = str(len(call.attempts))
+    if call.continuity:
+        found["x-tollbook-continuity"] = call.continuity
     if call.notes:
         found["x-tollbook-notes"] = "; ".join(call.notes)
     if call.ended is not None and call.operation == "create":
@@ -136,10 +138,12 @@ class Events:
                 await self._give(frames, send)
         except TollbookError as error:
             if not self._started:
+                self._started = True
                 await send_error(send, error, headers_of(self._answer.call))
                 return
             for kind, event in _failed(error, self._answer.call):
                 await send({"type": "http.response.body", "body": _event(kind, event), "more_body": True})
+        await self._start(send)  # a stream that is resumed at its end has no events left
         await send({"type": "http.response.body", "body": DONE, "more_body": False})
 
     async def _give(self, frames: AsyncIterator[Any], send: Send) -> None:

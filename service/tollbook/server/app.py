@@ -31,6 +31,7 @@ from tollbook.version import VERSION
 
 from . import admin, errors, routes
 from .answers import KEEP_ALIVE
+from .reload import Reload, on_hangup
 
 _log = logging.getLogger("tollbook")
 
@@ -81,8 +82,10 @@ def create_app(
         observers = [telemetry.observer] if telemetry.observer is not None else []
         gateway = Gateway(config, books=Books(store, book, observers), environment=environment)
         app.state.access, app.state.gateway = keys, gateway
+        reload = Reload(gateway, book, environment)
         try:
-            yield
+            with on_hangup(lambda: gateway.books.later(reload())):
+                yield
         finally:
             await gateway.close()
             keys.close()

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from uvicorn.supervisors import Multiprocess
 
 from tollbook.access.address import check_address
 from tollbook.config import Config, default_config, load_config
 
 from .app import create_app
+from .presence import present
+from .reload import ignore_hangup
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
@@ -32,11 +35,23 @@ _CONFIG, _DATA, _STARTED = "TOLLBOOK_WORKER_CONFIG", "TOLLBOOK_WORKER_DATA_DIR",
 def serve(config: Config, *, host: str, port: int, workers: int, data_dir: Path) -> None:
     """Run until SIGINT or SIGTERM. Raises ConfigError when the address and the settings do not go together."""
     check_address(host, keyed=config.general.master_key is not None)
-    if workers > 1:
-        _serve_workers(config, host=host, port=port, workers=workers, data_dir=data_dir)
-        return
-    app = create_app(config, environment=os.environ, data_dir=data_dir)
-    uvicorn.Server(uvicorn.Config(app, host=host, port=port, **_settings())).run()
+    ignore_hangup()
+    with present(data_dir):
+        if workers > 1:
+            _serve_workers(config, host=host, port=port, workers=workers, data_dir=data_dir)
+            return
+        app = create_app(config, environment=os.environ, data_dir=data_dir)
+        uvicorn.Server(uvicorn.Config(app, host=host, port=port, **_settings())).run()
+
+
+class _Workers(Multiprocess):
+    """Workers that are told of a SIGHUP instead of being replaced: each reads the configuration again."""
+
+    def handle_hup(self) -> None:
+        for process in self.processes:
+            # One that is not ready yet reads the file as it starts.
+            if process.pid is not None and process.is_ready(timeout=1):
+                os.kill(process.pid, signal.SIGHUP)
 
 
 def _settings() -> dict[str, Any]:
@@ -61,9 +76,10 @@ def _serve_workers(config: Config, *, host: str, port: int, workers: int, data_d
     os.environ[_DATA] = str(data_dir)
     os.environ[_STARTED] = str(os.getpid())
     try:
-        uvicorn.run(
+        settings = uvicorn.Config(
             "tollbook.server.run:worker_app", factory=True, host=host, port=port, workers=workers, **_settings()
         )
+        _Workers(settings, sockets=[settings.bind_socket()]).run()
     finally:
         recorder.send_signal(signal.SIGTERM)
         recorder.wait(timeout=GRACE)

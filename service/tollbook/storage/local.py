@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -43,7 +44,7 @@ class LocalStore(JournaledStore):
         super().__init__(journal, content=content)
         self._recorder = recorder
         self._lookups = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="tollbook-lookup")
-        self._finish = weakref.finalize(self, _finish, journal, recorder, self._lookups)
+        self._finish = weakref.finalize(self, _finish, os.getpid(), journal, recorder, self._lookups)
 
     async def _ask(self, read: Callable[[Any], T], verb: str, *arguments: Any) -> T:
         if not self._finish.alive:
@@ -55,7 +56,9 @@ class LocalStore(JournaledStore):
         await asyncio.to_thread(self._finish)
 
 
-def _finish(journal: Journal, recorder: Recorder, lookups: ThreadPoolExecutor) -> None:
+def _finish(process: int, journal: Journal, recorder: Recorder, lookups: ThreadPoolExecutor) -> None:
+    if os.getpid() != process:  # a fork's copy: the files, and what is in them, are the parent's
+        return
     lookups.shutdown(wait=True)
     journal.stop()
     recorder.close()

@@ -130,7 +130,7 @@ def _cost(call: Call, cost_attributes: tuple[str, ...]) -> Attributes:
         part = _COMPONENTS.get(line.kind, "tools" if line.kind != "reported" else "reported")
         parts[part] = parts.get(part, 0) + line.amount
     found.update((names.COST_LINE + part, amount / 1e9) for part, amount in parts.items())
-    wasted = sum(a.cost.total or 0 for a in call.attempts[:-1])
+    wasted = sum(a.cost.total or 0 for a in call.attempts if a is not call.attempt)
     if wasted:
         found[names.COST_WASTED] = wasted / 1e9
     return found

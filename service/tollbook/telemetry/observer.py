@@ -87,7 +87,7 @@ class SpanObserver:
         if span.is_recording():
             span.set_attributes(genai.attempt(attempt))
             if attempt.error_kind:
-                span.set_status(Status(StatusCode.ERROR, attempt.error_message))
+                span.set_status(Status(StatusCode.ERROR, attempt.error_kind))
         span.end(attempt.ended)
 
     def ends(self, call: Call) -> None:
@@ -102,7 +102,8 @@ class SpanObserver:
             if call.parent_span is not None and all(call.parent_span):
                 span.add_link(_context(*call.parent_span), {names.RESPONSE_ID: _linked(call)})
             if call.outcome in ("failed", "client_disconnected", "rejected"):
-                span.set_status(Status(StatusCode.ERROR, call.error.message if call.error else call.outcome))
+                # Never the message: providers quote what they refuse, and a trace holds no prompt.
+                span.set_status(Status(StatusCode.ERROR, genai.error_type(call) or call.outcome))
         span.end(call.ended)
 
 

@@ -5,26 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from tollbook.dialects import unsaid
 from tollbook.responses.seals import unseal
 from tollbook.responses.tools import call_arguments, flat_name
 from tollbook.responses.types import Item, Part
 
 from .manner import Manner
 from .reasoning import DETAILS, SIGNATURE
-
-_HOSTED = frozenset(
-    {
-        "web_search_call",
-        "file_search_call",
-        "code_interpreter_call",
-        "image_generation_call",
-        "mcp_call",
-        "mcp_list_tools",
-        "mcp_approval_request",
-        "mcp_approval_response",
-    }
-)
-"""Calls that another provider ran; their outcome is in the text that followed."""
 
 _ROLES = frozenset({"user", "system", "developer", "assistant"})
 _FORMATS = {"mp3": "mp3", "mpeg": "mp3", "wav": "wav", "x-wav": "wav"}
@@ -74,7 +61,7 @@ class History:
                     self._output(item, path)
                 case "reasoning":
                     self._reasoning(item)
-                case _ if kind in _HOSTED:
+                case _ if kind in unsaid.HOSTED:
                     self.notes.append(f"{kind}: left out")
                 case _:
                     self.refused.append(f"{path}.type={kind}")
@@ -103,6 +90,8 @@ class History:
                 texts.append(part)
             elif isinstance(part, dict) and isinstance(part.get("text"), str):
                 texts.append(part["text"])
+                if unsaid.cites(part):
+                    self.notes.append(unsaid.CITATIONS)
             elif isinstance(part, dict) and isinstance(part.get("refusal"), str):
                 refusals.append(part["refusal"])
             else:

@@ -15,7 +15,7 @@ SIGNATURE = "gemini-compatible"
 
 def text_of(said: dict[str, Any], details: Sequence[dict[str, Any]]) -> tuple[str, bool]:
     """The reasoning text of a delta, and whether it is a summary. Hosts say the same text under two or three names."""
-    types = {detail.get("type") for detail in details}
+    types = [detail.get("type") for detail in details]
     is_summary = "reasoning.summary" in types and "reasoning.text" not in types
     for name in ("reasoning_content", "reasoning"):
         text = said.get(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tollbook.dialects import Written
+from tollbook.dialects import Written, unsaid
 from tollbook.errors import Unsupported
 from tollbook.responses.tools import Function, allowed, flat_name, functions, hosted
 from tollbook.responses.types import Request
@@ -27,6 +27,7 @@ OWN = frozenset(
         "conversation",
         "background",
         "background_options",
+        "client_metadata",
         "tools",
         "tool_choice",
         "parallel_tool_calls",
@@ -46,6 +47,7 @@ OWN = frozenset(
 )
 """What is handled here by name, or is the gateway's own business."""
 
+_OPENROUTER_FILTERS = {"allowed_domains": "allowed_domains", "blocked_domains": "excluded_domains"}
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
@@ -99,7 +101,7 @@ class _Writing:
                 self.body["response_format"] = {"type": "json_schema", "json_schema": {"name": "response", **schema}}
             case "json_schema":
                 self.body["response_format"] = {"type": "json_object"}
-                schema_text = encode(form.get("schema") or {}).decode()
+                schema_text = encode(unsaid.described(form.get("schema") or {}, form.get("description"))).decode()
                 self._history.system(f"Answer with one JSON object that follows this JSON schema:\n{schema_text}")
                 self.notes.append("text.format: adapted (JSON mode, the schema is in the instructions)")
             case other:
@@ -115,6 +117,7 @@ class _Writing:
             if permitted is None or function.name in permitted
         ]
         self._cached(tools)
+        self.notes += unsaid.members(self._request, ("cache_control",))
         for index, tool in hosted(self._request):
             self._hosted(index, tool, tools)
         if permitted is not None:
@@ -144,10 +147,31 @@ class _Writing:
             tools.append(tool)
         elif kind.startswith("web_search") and manner.web_search == "openrouter":
             tools.append(_openrouter_search(tool))
+            self._search_notes(index, tool)
         elif kind.startswith("web_search") and manner.web_search == "options" and _searches(self.body["model"]):
             self.body["web_search_options"] = _search_options(tool)
+            self._search_filters(index, tool)
+            self._search_notes(index, tool)
         else:
             self.refused.append(f"tools[{index}].type={kind}")
+
+    def _search_filters(self, index: int, tool: dict[str, Any]) -> None:
+        """Where to search. It is content: an answer from elsewhere would be wrong, so a host without filters is not asked.
+
+        https://docs.perplexity.ai/guides/search-domain-filters: one list, the blocked ones with a minus.
+        """
+        filters = tool.get("filters")
+        filters = filters if isinstance(filters, dict) else {}
+        domains = [*_texts(filters.get("allowed_domains")), *(f"-{d}" for d in _texts(filters.get("blocked_domains")))]
+        if domains and "search_domain_filter" in self._manner.passes:
+            self.body["search_domain_filter"] = domains
+        elif domains:
+            self.refused += (f"tools[{index}].filters.{name}" for name in filters if filters[name])
+
+    def _search_notes(self, index: int, tool: dict[str, Any]) -> None:
+        for name in sorted(tool.keys() - {"type", "search_context_size", "user_location", "filters"}):
+            if tool[name] is not None:
+                self.notes.append(f"tools[{index}].{name}: dropped")
 
     def _choice(self) -> None:
         choice = self._request.get("tool_choice")
@@ -181,7 +205,7 @@ class _Writing:
             body[self._manner.max_tokens] = request["max_output_tokens"]
         if request.get("top_logprobs"):
             body["logprobs"], body["top_logprobs"] = True, request["top_logprobs"]
-        elif "message.output_text.logprobs" in (request.get("include") or ()):
+        elif unsaid.wants_logprobs(request):
             body["logprobs"] = True
         if request.get("truncation") not in (None, "disabled"):
             self.notes.append("truncation: dropped")
@@ -229,7 +253,9 @@ class _Writing:
         tier = request.get("service_tier")
         if "service_tier" in self._manner.passes or tier not in ("auto", "default"):
             self._pass("service_tier", tier)
-        self._pass("verbosity", self._text().get("verbosity", request.get("verbosity")), called="text.verbosity")
+        verbosity = self._text().get("verbosity", request.get("verbosity"))
+        if verbosity != "medium" or "verbosity" in self._manner.passes:
+            self._pass("verbosity", verbosity, called="text.verbosity")
 
     def further(self) -> None:
         """Everything else: sent if the host knows it by this name."""
@@ -278,14 +304,19 @@ def _search_options(tool: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+def _texts(value: Any) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
 def _openrouter_search(tool: dict[str, Any]) -> dict[str, Any]:
     """https://openrouter.ai/docs/guides/features/server-tools/web-search"""
     parameters: dict[str, Any] = {
         n: tool[n] for n in ("search_context_size", "user_location") if tool.get(n) is not None
     }
     filters = tool.get("filters")
-    if isinstance(filters, dict) and filters.get("allowed_domains"):
-        parameters["allowed_domains"] = filters["allowed_domains"]
+    for name, theirs in _OPENROUTER_FILTERS.items():
+        if isinstance(filters, dict) and filters.get(name):
+            parameters[theirs] = filters[name]
     return {"type": "openrouter:web_search", **({"parameters": parameters} if parameters else {})}
 
 

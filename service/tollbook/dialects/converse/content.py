@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
+from tollbook.dialects import unsaid
 from tollbook.errors import Unsupported
 from tollbook.responses.seals import unseal
 from tollbook.responses.tools import call_arguments, flat_name
@@ -22,18 +23,6 @@ from tollbook.transport.wire import decode
 from . import families, media
 
 Block = dict[str, Any]
-
-# Calls that a provider ran itself. What they found is in the answer's text; the calls mean nothing to another one.
-_HOSTED = frozenset(
-    [
-        "web_search_call",
-        "file_search_call",
-        "code_interpreter_call",
-        "image_generation_call",
-        "mcp_call",
-        "mcp_list_tools",
-    ]
-)
 
 _CALL_ID = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
 
@@ -110,7 +99,7 @@ class Conversation:
             self._reasoning(item)
         elif kind == "code_interpreter_call" and str(item.get("container_id")).startswith("tooluse_"):
             self._nova_code(item)
-        elif kind in _HOSTED:
+        elif kind in unsaid.HOSTED:
             self._gaps.note(f"{kind}: left out")
         else:
             self._gaps.missing.append(f"{place}.type={kind}")
@@ -123,7 +112,7 @@ class Conversation:
             return
         if role in ("system", "developer"):
             if self.messages:
-                self._gaps.note(f"{place}.role={role}: adapted (moved to the system prompt)")
+                self._gaps.note(f"{place}.role: adapted (moved to the system prompt)")
             self._instructions(parts, place)
             return
         blocks = [b for i, part in enumerate(parts) for b in self._part(part, f"{place}.content[{i}]")]
@@ -229,6 +218,10 @@ class Conversation:
             if not (isinstance(part, dict) and _blank(part)):
                 self._gaps.missing.append(_name(part, place))
             return []
+        if unsaid.cites(part):
+            self._gaps.note(unsaid.CITATIONS)
+        if part.get("detail") not in (None, "auto"):
+            self._gaps.note(f"{place}.detail: dropped")
         return [block, *cache_point(part.get("cache_control"))]
 
     def _block(self, part: Part, *, result: bool) -> Block | None:

@@ -105,12 +105,20 @@ def answers_by_tool(model: str) -> bool:
     return not takes_schemas(model) and (is_claude(model) or is_nova(model) or "mistral." in model)
 
 
-def thinking(model: str, effort: str, *, summary: bool, max_tokens: int | None) -> Thinking | None:
-    """How to ask this model for this much reasoning; None when it has no way to be asked."""
-    if effort != "none" and effort not in _EFFORTS:
+def summarizes(model: str) -> bool:
+    """Whether a summary of its reasoning can be asked for: of the others some show all of it, Nova nothing."""
+    return is_claude(model) and claude(model).thinking != "none"
+
+
+def thinking(model: str, effort: str | None, *, summary: bool, max_tokens: int | None) -> Thinking | None:
+    """How to ask this model for this much reasoning; None when it has no way to be asked. Without an effort Claude thinks
+    as much as it sees fit."""
+    if effort not in (None, "none") and effort not in _EFFORTS:
         return None
     if is_claude(model):
         return _claude(claude(model), effort, summary, max_tokens)
+    if effort is None:
+        return None
     if "nova-2" in model:
         return _nova(effort)
     if "gpt-oss" in model:
@@ -123,7 +131,7 @@ def thinking(model: str, effort: str, *, summary: bool, max_tokens: int | None) 
     return None
 
 
-def _claude(model: Claude, effort: str, summary: bool, max_tokens: int | None) -> Thinking | None:
+def _claude(model: Claude, effort: str | None, summary: bool, max_tokens: int | None) -> Thinking | None:
     if model.thinking == "none":
         return Thinking() if effort == "none" else None
     if effort == "none":
@@ -131,10 +139,12 @@ def _claude(model: Claude, effort: str, summary: bool, max_tokens: int | None) -
     if model.thinking == "adaptive":
         # Newer models show nothing of it unless asked (https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking).
         display = {"display": "summarized"} if summary else {}
+        if effort is None:
+            return Thinking({"thinking": {"type": "adaptive", **display}}, on=True)
         level = _nearest(effort, model.efforts)
         note = None if level == effort else f"adapted ({level})"
         return Thinking({"thinking": {"type": "adaptive", **display}}, effort=level, note=note, on=True)
-    budget, limit = _BUDGETS[effort], None
+    budget, limit = _BUDGETS[effort or "medium"], None
     if max_tokens is None:
         limit = budget + _ANSWER
     elif max_tokens <= SMALLEST_BUDGET:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tollbook.dialects import Written
+from tollbook.dialects import Written, unsaid
 from tollbook.dialects.messages.schema import ANSWER_TOOL, closed
 from tollbook.responses.tools import Function, allowed, flat_name, functions, hosted
 from tollbook.responses.types import Request
@@ -31,6 +31,7 @@ _KNOWN = frozenset(_OWN) | {
     "additionalModelRequestFields",
     "anthropic_beta",
     "background",
+    "client_metadata",
     "conversation",
     "include",
     "input",
@@ -63,7 +64,6 @@ _DEFAULTS = {"truncation": "disabled", "top_logprobs": 0, "presence_penalty": 0,
 # Tools that Nova runs itself (https://docs.aws.amazon.com/nova/latest/nova2-userguide/using-tools.html).
 _SYSTEM_TOOLS = {
     "web_search": "nova_grounding",
-    "web_search_preview": "nova_grounding",
     "nova_grounding": "nova_grounding",
     "code_interpreter": "nova_code_interpreter",
     "nova_code_interpreter": "nova_code_interpreter",
@@ -116,6 +116,8 @@ class _Body:
             "outputConfig": self._output,
             **self._place(),
         }
+        if unsaid.wants_logprobs(self._request):
+            self._gaps.note(f"include.{unsaid.LOGPROBS}: dropped")
         for name in sorted(self._request.keys() - _KNOWN):
             if self._request[name] not in (None, "", [], {}, _DEFAULTS.get(name)):
                 self._gaps.note(f"{name}: dropped")
@@ -126,16 +128,20 @@ class _Body:
     def _offer_tools(self) -> None:
         choice, permitted = self._request.get("tool_choice"), allowed(self._request)
         points = _cached(self._request)
+        if permitted is not None:
+            self._gaps.note("tool_choice: adapted (only the allowed tools are offered)")
         for function, _ in functions(self._request):
             if permitted is None or function.name in permitted:
                 self._tools += [{"toolSpec": self._spec(function)}, *points.get(function.name, ())]
+        for note in unsaid.members(self._request, ("cache_control",)):
+            self._gaps.note(note)
         for index, tool in hosted(self._request):
-            name = _SYSTEM_TOOLS.get(str(tool.get("type")))
+            kind = str(tool.get("type"))
+            name = _SYSTEM_TOOLS.get("web_search" if kind.startswith("web_search") else kind)
             if name is None or not families.is_nova(self._model):
-                self._gaps.missing.append(f"tools[{index}].type={tool.get('type')}")
+                self._gaps.missing.append(f"tools[{index}].type={kind}")
                 continue
-            for option in sorted(tool.keys() - {"type", "container"}):
-                self._gaps.note(f"tools[{index}].{option}: dropped")
+            self._options(tool, f"tools[{index}]")
             self._tools.append({"systemTool": {"name": name}})
         if choice == "none":
             if not self._talk.has_tools:
@@ -149,6 +155,16 @@ class _Body:
             self._gaps.note("tools: adapted (named after the history, Converse demands them after a call)")
             schema = {"json": {"type": "object"}}
             self._tools = [{"toolSpec": {"name": n, "inputSchema": schema}} for n in self._talk.called or ("tool",)]
+
+    def _options(self, tool: Block, place: str) -> None:
+        """Nova's own tools take no settings; files for its code would be content."""
+        container = tool.get("container")
+        if isinstance(container, str) or _object(container).get("file_ids"):
+            self._gaps.missing.append(f"{place}.container")
+        for name in sorted(_object(container).keys() - {"type", "file_ids"}):
+            self._gaps.note(f"{place}.container.{name}: dropped")
+        for name in sorted(tool.keys() - {"type", "container"}):
+            self._gaps.note(f"{place}.{name}: dropped")
 
     def _spec(self, function: Function) -> Block:
         schema = {"type": "object", **_object(function.parameters)}
@@ -189,7 +205,7 @@ class _Body:
             self._gaps.note("tool_choice: adapted (only this tool is offered)")
             self._tools = [t for t in self._tools if t.get("toolSpec", {}).get("name") == name]
             self._choice = {"any": {}}
-        elif kind in _SYSTEM_TOOLS:
+        elif kind in _SYSTEM_TOOLS or str(kind).startswith("web_search"):
             self._gaps.note("tool_choice: adapted (any tool)")
             self._choice = {"any": {}}
         else:
@@ -275,11 +291,18 @@ class _Body:
             return
         asked = _object(self._request.get("reasoning"))
         effort, limit = asked.get("effort"), self._request.get("max_output_tokens")
-        if effort is None:
-            return
         summary = (asked.get("summary") or asked.get("generate_summary")) is not None
+        for name in sorted(asked.keys() - {"effort", "summary", "generate_summary"}):
+            self._gaps.note(f"reasoning.{name}: dropped")
+        if summary and not families.summarizes(self._model):
+            self._gaps.note("reasoning.summary: dropped")
+        if effort is None and not (summary and families.is_claude(self._model)):
+            return
         thinking = families.thinking(
-            self._model, str(effort), summary=summary, max_tokens=limit if isinstance(limit, int) else None
+            self._model,
+            None if effort is None else str(effort),
+            summary=summary,
+            max_tokens=limit if isinstance(limit, int) else None,
         )
         obstacle = self._obstacle(thinking)
         if thinking is None or obstacle:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tollbook.dialects import unsaid
 from tollbook.errors import InvalidRequest
 from tollbook.responses.tools import call_arguments, flat_name
 from tollbook.responses.types import Item, Part
@@ -20,10 +21,6 @@ MADE_CALL = "call_gemini_"
 """How the id of a call begins that Gemini gave without one; such an id is not sent back."""
 
 _TEXTS = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text"})
-_HOSTED = frozenset(
-    {"web_search_call", "file_search_call", "code_interpreter_call", "mcp_call", "mcp_list_tools"}
-    | {"mcp_approval_request", "mcp_approval_response", "tool_search_call", "tool_search_output"}
-)
 
 
 class History:
@@ -70,7 +67,7 @@ class History:
             self._result(item, where)
         elif kind == "image_generation_call":
             self._image(index, item)
-        elif kind in _HOSTED:
+        elif kind in unsaid.HOSTED:
             # Sealed parts of the same turn say what it did; a call of somebody else's tool has no place here.
             if self._stand_ins:
                 self._stand_ins -= 1
@@ -123,6 +120,8 @@ class History:
             kind = str(part.get("type")) if isinstance(part, dict) else "none"
             if kind in _TEXTS:
                 parts.append({"text": str(part.get("text") or "")})
+                if unsaid.cites(part):
+                    self.notes.append(unsaid.CITATIONS)
             elif kind == "refusal":
                 parts.append({"text": str(part.get("refusal") or "")})
             elif kind == "output_audio" and isinstance(part.get("data"), str) and not texts_only:
@@ -182,7 +181,7 @@ class History:
                 items = content.get("items")
                 self._stand_ins = items - 1 if isinstance(items, int) and items > 0 else 0
                 return True
-            if str(item.get("type")) not in _HOSTED:
+            if str(item.get("type")) not in unsaid.HOSTED:
                 return False
         return False
 

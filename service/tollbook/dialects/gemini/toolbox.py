@@ -43,6 +43,8 @@ class Toolbox:
                 continue
             strict = strict or function.strict is True
             declarations.append(_declaration(function))
+        if strict and generations.version(model) < (2, 5):
+            self.notes.append("tools.strict: dropped")
         if declarations:
             self.tools.append({"functionDeclarations": declarations})
             self._choose(request, permitted, strict)
@@ -90,6 +92,8 @@ class Toolbox:
             container = tool.get("container")
             if isinstance(container, str) or (isinstance(container, dict) and container.get("file_ids")):
                 self.unsupported.append(f"{where}.container")
+            settings = container if isinstance(container, dict) else {}
+            self.notes += [f"{where}.container.{n}: dropped" for n in sorted(settings.keys() - {"type", "file_ids"})]
             self.tools.append({"codeExecution": {}})
         elif kind == "file_search":
             self._files(tool, where)
@@ -109,7 +113,8 @@ class Toolbox:
             self.unsupported.append(f"{where}.filters.allowed_domains")
         if filters.get("blocked_domains"):
             settings["excludeDomains"] = filters["blocked_domains"]
-        self.notes += [f"{where}.{n}: dropped" for n in ("search_context_size", "user_location") if tool.get(n)]
+        beyond = tool.keys() - {"type", "filters"}
+        self.notes += [f"{where}.{name}: dropped" for name in sorted(beyond) if tool[name] is not None]
         self.tools.append({"googleSearch": settings})
 
     def _files(self, tool: dict[str, Any], where: str) -> None:

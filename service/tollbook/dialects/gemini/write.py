@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tollbook.dialects import Written
+from tollbook.dialects import Written, unsaid
 from tollbook.errors import InvalidRequest, Unsupported
 from tollbook.responses.types import Item, Request
 
@@ -45,7 +45,7 @@ def write(request: Request, model: str, *, drop: bool = False) -> Written:
     items, rules = _items(request)
     history = History(items, model)
     toolbox = Toolbox(request, model)
-    notes = [*history.notes, *toolbox.notes]
+    notes = [*history.notes, *toolbox.notes, *unsaid.members(request)]
     unsupported = [*history.unsupported, *toolbox.unsupported]
     if request.get("prompt") is not None:
         unsupported.append("prompt")
@@ -103,7 +103,7 @@ def _settings(
     stop = request.get("stop")
     if stop:
         settings["stopSequences"] = [stop] if isinstance(stop, str) else stop
-    if request.get("top_logprobs") or "message.output_text.logprobs" in (request.get("include") or ()):
+    if request.get("top_logprobs") or unsaid.wants_logprobs(request):
         settings["responseLogprobs"] = True
         if request.get("top_logprobs"):
             settings["logprobs"] = request["top_logprobs"]
@@ -132,9 +132,7 @@ def _format(request: Request, settings: dict[str, Any], notes: list[str], unsupp
     if kind in ("json_object", "json_schema"):
         settings["responseMimeType"] = "application/json"
         if kind == "json_schema":
-            schema = form.get("schema") or {}
-            described = form.get("description") and "description" not in schema
-            settings["responseJsonSchema"] = {**schema, "description": form["description"]} if described else schema
+            settings["responseJsonSchema"] = unsaid.described(form.get("schema") or {}, form.get("description"))
     elif kind != "text":
         unsupported.append(f"text.format.type={kind}")
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from tollbook.dialects import unsaid
 from tollbook.responses.request import items
 from tollbook.responses.seals import unseal
 from tollbook.responses.tools import call_arguments, flat_name
@@ -20,23 +21,6 @@ MAKER = "anthropic"
 """Who seals: a signature of Claude is good wherever Claude runs."""
 
 _THINKING = ("thinking", "redacted_thinking")
-
-# Calls that a provider ran itself. Anthropic's own come back from a seal; others mean nothing to it.
-_HOSTED = frozenset(
-    {
-        "web_search_call",
-        "file_search_call",
-        "code_interpreter_call",
-        "image_generation_call",
-        "mcp_call",
-        "mcp_list_tools",
-        "mcp_approval_request",
-        "mcp_approval_response",
-        "tool_search_call",
-        "tool_search_output",
-        "compaction",
-    }
-)
 
 # Blocks that are only accepted together with a beta flag.
 _BETAS = {
@@ -89,7 +73,7 @@ class Conversation:
     def add(self, item: Item, where: str) -> None:
         """The next item of the history."""
         kind = string(item.get("type")) or ("message" if "role" in item else "")
-        if kind not in _HOSTED and kind != "reasoning":
+        if kind not in unsaid.HOSTED and kind != "reasoning":
             self._settle_hosted()
         match kind:
             case "message":
@@ -100,7 +84,7 @@ class Conversation:
                 self._output(item, where)
             case "reasoning":
                 self._reasoning(item)
-            case _ if kind in _HOSTED:
+            case _ if kind in unsaid.HOSTED:
                 self._hosted.append(f"{where}.type={kind}")
             case _:
                 self.remarks.unsupported(f"{where}.type={kind}")
@@ -138,7 +122,10 @@ class Conversation:
         found: list[Block] = []
         for index, part in enumerate(mappings(content)):
             if part.get("type") == "output_text" and mappings(part.get("annotations")):
-                found.extend(_cited(part))
+                cited = _cited(part)
+                if not any("citations" in one for one in cited):
+                    self.remarks.note(unsaid.CITATIONS)
+                found.extend(cited)
             elif (one := block(part, f"{where}.content[{index}]", self.remarks)) is not None:
                 found.append(one)
         return found

@@ -21,15 +21,15 @@ class Remarks:
 
     def dropped(self, name: str, why: str = "") -> None:
         """Tuning without an equivalent was left out."""
-        self._note(f"{name}: dropped ({why})" if why else f"{name}: dropped")
+        self.note(f"{name}: dropped ({why})" if why else f"{name}: dropped")
 
     def adapted(self, name: str, how: str) -> None:
         """It is said in another way."""
-        self._note(f"{name}: adapted ({how})")
+        self.note(f"{name}: adapted ({how})")
 
     def left_out(self, name: str, why: str) -> None:
         """History that means nothing to the target was left out."""
-        self._note(f"{name}: {why}, left out")
+        self.note(f"{name}: {why}, left out")
 
     def unsupported(self, name: str) -> None:
         """Content or a tool that the target has no words for."""
@@ -48,6 +48,6 @@ class Remarks:
         if self.refused:
             raise Unsupported(self.refused, TARGET)
 
-    def _note(self, note: str) -> None:
-        if note not in self.notes:
-            self.notes.append(note)
+    def note(self, *notes: str) -> None:
+        """In words that somebody else chose; each only once."""
+        self.notes.extend(note for note in notes if note not in self.notes)

@@ -45,7 +45,11 @@ def thinking(request: Request, model: Claude, remarks: Remarks, *, obstacle: str
     if isinstance(native, dict):
         return _native(native, max_tokens, limited=limit is not None, remarks=remarks)
     reasoning = mapping(request.get("reasoning"))
-    effort, wants_summary = reasoning.get("effort"), reasoning.get("summary") not in (None, "none")
+    for name in sorted(reasoning.keys() - {"effort", "summary", "generate_summary"}):
+        if reasoning[name] is not None:
+            remarks.dropped(f"reasoning.{name}")
+    effort, summary = reasoning.get("effort"), reasoning.get("summary") or reasoning.get("generate_summary")
+    wants_summary = summary not in (None, "none")
     if effort is None and not wants_summary:
         return Thinking(max_tokens)
     if effort == "none":

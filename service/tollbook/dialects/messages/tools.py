@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from tollbook.dialects import unsaid
 from tollbook.errors import InvalidRequest
 from tollbook.responses.tools import allowed, flat_name, functions
 from tollbook.responses.types import Request
@@ -77,6 +78,7 @@ def toolbox(request: Request, model: Claude, remarks: Remarks) -> Toolbox:
             _functions(tool, f"tools[{index}]", box, names=names, model=model, remarks=remarks)
         elif kinds is None or kind in kinds:
             _hosted(tool, f"tools[{index}]", box, remarks)
+    remarks.note(*unsaid.members(request, _EXTRAS))
     strict = [tool for tool in box.tools if tool.get("strict")]
     if len(strict) > MOST_STRICT:
         remarks.dropped("tools.strict", f"more than {MOST_STRICT} strict tools")
@@ -204,8 +206,9 @@ def _mcp(tool: dict[str, Any], where: str, box: Toolbox, remarks: Remarks) -> No
     if isinstance(names, list):
         toolset["default_config"] = {"enabled": False}
         toolset["configs"] = {str(name): {"enabled": True} for name in names}
-    if tool.get("server_description"):
-        remarks.dropped(f"{where}.server_description")
+    for member in ("server_description", "defer_loading"):
+        if tool.get(member):
+            remarks.dropped(f"{where}.{member}")
     remarks.beta(_MCP_BETA)
     box.mcp_servers.append(server)
     box.tools.append(toolset)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tollbook.dialects import Written
+from tollbook.dialects import Written, unsaid
 from tollbook.responses.types import Request
 
 from .claude import Claude, claude
@@ -55,6 +55,7 @@ _READ = frozenset(
 _OURS = frozenset(
     {
         "background",
+        "client_metadata",
         "conversation",
         "include",
         "litellm_metadata",
@@ -87,6 +88,8 @@ def write(request: Request, model: str, *, drop: bool = False) -> Written:
     thoughts = _thinking(request, takes, told, box, remarks)
     if request.get("prompt"):
         remarks.unsupported("prompt")
+    if unsaid.wants_logprobs(request):
+        remarks.dropped(f"include.{unsaid.LOGPROBS}")
     remarks.settle()
 
     body: dict[str, Any] = {"model": model, "max_tokens": thoughts.max_tokens}
@@ -161,7 +164,7 @@ def _output_format(
     schema = mapping(wanted.get("schema")) or {"type": "object"}
     if model.schemas:
         changed: set[str] = set()
-        schema = closed(schema, changed)
+        schema = closed(unsaid.described(schema, wanted.get("description")), changed)
         if changed:
             remarks.adapted("text.format.schema", ", ".join(sorted(changed)))
         return {"type": "json_schema", "schema": schema}

@@ -1,0 +1,35 @@
+"""Nothing is kept: for programs that want neither rows nor conversations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tollbook.call import Call
+from tollbook.errors import NotFound
+
+from . import Turn
+
+
+class NoStore:
+    """A `Store` that forgets everything at once."""
+
+    async def record(self, call: Call, turn: Turn | None) -> None:
+        """Nothing is kept, so nothing can fail."""
+
+    async def turn(self, response_id: str, key_id: str | None) -> Turn:  # noqa: ARG002 - nobody has any
+        raise NotFound(f"No response found with id '{response_id}'.", param="response_id")
+
+    async def chain(self, response_id: str, key_id: str | None) -> list[Turn]:
+        return [await self.turn(response_id, key_id)]
+
+    async def delete(self, response_id: str, key_id: str | None) -> Turn:
+        return await self.turn(response_id, key_id)
+
+    async def call(self, call_id: str, key_id: str | None) -> dict[str, Any]:  # noqa: ARG002
+        raise NotFound(f"No call found with id '{call_id}'.", param="call_id")
+
+    async def calls(self, *, key_id: str | None, limit: int, before: str | None) -> list[dict[str, Any]]:  # noqa: ARG002
+        return []
+
+    async def close(self) -> None:
+        """There is nothing to let go of."""

@@ -1,0 +1,48 @@
+"""One attempt with all it needs, from its choice to its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from . import tokens
+from .call import Attempt
+from .config import Deployment
+from .dialects import Reader, Written
+from .providers import Endpoint
+from .responses import request as requests
+from .responses.draft import Draft
+from .responses.types import Request
+from .responses.usage import Usage
+from .routing.plan import Choice
+
+
+@dataclass(slots=True)
+class Trial:
+    """`given` tells whether the client has seen any of it."""
+
+    choice: Choice
+    endpoint: Endpoint
+    asked: Request
+    written: Written
+    body: dict[str, Any]
+    draft: Draft
+    reader: Reader
+    attempt: Attempt
+    given: bool = False
+
+    @property
+    def deployment(self) -> Deployment:
+        return self.choice.deployment
+
+    def usage(self) -> Usage:
+        """What the provider reported. An answer that broke off, or was not waited for, was paid for all the same: then it is
+        estimated from the input and from what was heard."""
+        draft = self.draft
+        if draft.tokens.source != "none" or draft.done or not (draft.has_output or self.attempt.abandoned):
+            return draft.tokens
+        return Usage(
+            input=tokens.roughly(self.asked, requests.items(self.asked)),
+            output=draft.tokens_heard,
+            source="estimated",
+        )

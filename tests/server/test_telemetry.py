@@ -1,0 +1,233 @@
+"""One tree of spans per call, received over OTLP by a real collector - or not received, which costs nobody anything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from .asking import ask, stream, text_of
+from .receiver import CLIENT, SERVER, Collector, Span
+from .running import MASTER, Gateway, running
+from .upstream import Exchange, Upstream, chat_whole
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+def tree(spans: list[Span], root_parent: str = "") -> tuple[Span, Span, list[Span]]:
+    """SERVER, inference and attempts, after every parent was found; exactly one span has none here."""
+    known = {span.span_id for span in spans}
+    roots = [span for span in spans if span.parent_id == root_parent]
+    assert len(roots) == 1
+    assert all(span.parent_id in known for span in spans if span not in roots)
+    (server,) = roots
+    assert server.kind == SERVER
+    (inference,) = [span for span in spans if span.parent_id == server.span_id]
+    assert inference.kind == CLIENT
+    attempts = [span for span in spans if span.parent_id == inference.span_id]
+    assert len(attempts) == len(spans) - 2
+    assert all(server.start <= span.start <= span.end for span in (inference, *attempts))
+    return server, inference, attempts
+
+
+def spans_of(answer: object, collector: Collector) -> list[Span]:
+    headers: httpx.Headers = answer.headers  # type: ignore[attr-defined]
+    return collector.trace(headers["x-tollbook-trace-id"])
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_call_is_a_server_an_inference_and_its_attempts(
+    http: httpx.Client, collector: Collector, streamed: bool
+) -> None:
+    model = "again/story:fault=500,fails=2,words=3" + ("," if streamed else "")
+    answer = stream(http, model) if streamed else ask(http, model)
+
+    server, inference, attempts = tree(spans_of(answer, collector))
+    assert server.name == "POST /v1/responses"
+    assert server.attributes["http.route"] == "/v1/responses"
+    assert server.attributes["http.response.status_code"] == 200
+    assert inference.name == f"chat {model}"
+    assert [span.name for span in attempts] == ["POST"] * 3
+    assert [span.attributes["tollbook.attempt.number"] for span in attempts] == [1, 2, 3]
+    assert [span.attributes.get("http.request.resend_count") for span in attempts] == [None, 1, 2]
+    assert [span.attributes.get("error.type") for span in attempts] == ["server", "server", None]
+
+
+@pytest.mark.parametrize("model", ["simulated/story", "again/story:fault=500,fails=1"])
+def test_usage_and_cost_stand_on_exactly_one_span(http: httpx.Client, collector: Collector, model: str) -> None:
+    spans = spans_of(stream(http, model), collector)
+
+    for name in ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "gen_ai.usage.cost", "tollbook.cost.total"):
+        assert sum(name in span.attributes for span in spans) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "template"),
+    [
+        ("GET", "/v1/responses/{id}", "/v1/responses/{response_id}"),
+        ("GET", "/openai/v1/responses/{id}", "/openai/v1/responses/{response_id}"),
+        ("GET", "/responses/{id}/input_items", "/responses/{response_id}/input_items"),
+        ("POST", "/v1/responses/{id}/cancel", "/v1/responses/{response_id}/cancel"),
+        ("GET", "/v1/models/org/team/deep", "/v1/models/{model}"),
+        ("GET", "/v1/calls/{id}", "/v1/calls/{call_id}"),
+    ],
+)
+def test_spans_are_named_by_the_template_of_their_route(
+    http: httpx.Client, collector: Collector, method: str, path: str, template: str
+) -> None:
+    identifier = ask(http, "simulated/echo").json()["id"]
+
+    answer = http.request(method, path.format(id=identifier))
+
+    (server,) = [span for span in spans_of(answer, collector) if span.kind == SERVER]
+    assert server.name == f"{method} {template}"
+    assert server.attributes["http.route"] == template
+    assert server.attributes["url.path"] == path.format(id=identifier)
+
+
+def test_reading_a_response_has_no_usage_and_links_to_its_making(http: httpx.Client, collector: Collector) -> None:
+    made = ask(http, "simulated/echo")
+    _, making, _ = tree(spans_of(made, collector))
+
+    got = http.get(f"/v1/responses/{made.json()['id']}")
+
+    _, fetch, attempts = tree(spans_of(got, collector))
+    assert fetch.name == "fetch_response"
+    assert not any(name.startswith(("gen_ai.usage", "tollbook.cost")) for name in fetch.attributes)
+    assert attempts == []
+    assert fetch.links == ((making.trace_id, making.span_id, {"gen_ai.response.id": made.json()["id"]}),)
+
+
+def test_the_callers_trace_goes_on_here(http: httpx.Client, collector: Collector) -> None:
+    answer = ask(http, "simulated/echo", extra=None)
+    traced = http.post(
+        "/v1/responses",
+        json={"model": "simulated/echo", "input": "x"},
+        headers={"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=1"},
+    )
+
+    tree(spans_of(answer, collector))
+    assert traced.headers["x-tollbook-trace-id"] == TRACE
+    mine = [s for s in spans_of(traced, collector) if s.attributes.get("tollbook.request.id")]
+    call_id = traced.headers["x-tollbook-call-id"]
+    server = next(s for s in mine if s.kind == SERVER and s.attributes["tollbook.request.id"] == call_id)
+    assert server.parent_id == PARENT
+
+
+def test_a_trace_that_the_caller_does_not_sample_is_not_exported_but_has_its_id(http: httpx.Client) -> None:
+    quiet = "5bf92f3577b34da6a3ce929d0e0e4736"
+
+    answer = http.post(
+        "/v1/responses",
+        json={"model": "simulated/echo", "input": "x"},
+        headers={"traceparent": f"00-{quiet}-{PARENT}-00"},
+    )
+
+    assert answer.headers["x-tollbook-trace-id"] == quiet
+
+
+BROKEN = {
+    "rubbish": {"traceparent": "rubbish"},
+    "zeros": {"traceparent": f"00-{'0' * 32}-{'0' * 16}-01"},
+    "a later version": {"traceparent": f"ff-{TRACE}-{PARENT}-01"},
+    "capitals": {"traceparent": f"00-{TRACE.upper()}-{PARENT}-01"},
+    "64 kB of state": {"traceparent": "x", "tracestate": "a=b," * 16_000},
+    "64 kB of baggage": {"baggage": "k=v," * 16_000},
+    "a long parent": {"traceparent": "0" * 60_000},
+}
+
+
+@pytest.mark.parametrize("headers", BROKEN.values(), ids=BROKEN.keys())
+def test_broken_context_begins_a_trace_of_our_own(
+    gateway: Gateway, collector: Collector, headers: dict[str, str]
+) -> None:
+    with gateway.client() as http:
+        answer = http.post("/v1/responses", json={"model": "simulated/echo", "input": "x"}, headers=headers)
+
+        if answer.status_code == 400:  # the server takes 64 kB of headers in all
+            assert sum(map(len, headers.values())) > 60_000
+            return
+        assert text_of(answer.json())
+        tree(spans_of(answer, collector))
+
+
+def test_the_upstreams_parent_is_the_attempt(http: httpx.Client, upstream: Upstream, collector: Collector) -> None:
+    async def whole(x: Exchange) -> None:
+        await x.answer(chat_whole())
+
+    upstream.scripts["joins"] = whole
+
+    answer = ask(http, "traced/joins")
+
+    _, _, (attempt,) = tree(spans_of(answer, collector))
+    (exchange,) = upstream.of("joins")
+    assert exchange.headers["traceparent"] == f"00-{attempt.trace_id}-{attempt.span_id}-01"
+
+
+def test_a_refused_call_has_no_attempt(gateway: Gateway, collector: Collector) -> None:
+    with gateway.client("sk-wrong") as stranger:
+        answer = ask(stranger, "simulated/echo")
+
+    server, inference, attempts = tree(spans_of(answer, collector))
+    assert attempts == []
+    assert server.attributes["http.response.status_code"] == 401
+    assert server.attributes["tollbook.reject.reason"] == "invalid_api_key"
+    assert server.status == 0, "the client's fault is not the server's error (HTTP conventions)"
+    assert inference.attributes["tollbook.outcome"] == "rejected"
+
+
+def test_the_resource_says_who_we_are(http: httpx.Client, collector: Collector) -> None:
+    spans_of(ask(http, "simulated/echo"), collector)
+
+    assert all(resource["service.name"] == "tollbook" for resource in collector.resources)
+    assert all(resource["service.version"] for resource in collector.resources)
+
+
+def test_a_follow_up_links_to_its_parents_span_across_a_restart(tmp_path: Path) -> None:
+    with Collector() as collector:
+        gateway = Gateway(tmp_path, environment=collector.environment, key=None).start()
+        with gateway.client() as http:
+            first = ask(http, "simulated/echo", "before")
+        gateway.stop()
+        assert tree(spans_of(first, collector))[1]
+        try:
+            gateway.start()
+            with gateway.client() as http:
+                second = ask(http, "simulated/echo", "after", previous_response_id=first.json()["id"])
+            _, inference, _ = tree(spans_of(second, collector))
+        finally:
+            gateway.stop()
+
+    assert text_of(second.json()).endswith("the first was: before")
+    _, before, _ = tree(collector.trace(first.headers["x-tollbook-trace-id"]))
+    assert [(trace, span) for trace, span, _ in inference.links] == [(before.trace_id, before.span_id)]
+    assert inference.attributes["tollbook.session.id"] == first.json()["id"]
+
+
+@pytest.fixture(
+    params=["hangs", *(pytest.param(mood, marks=pytest.mark.slow) for mood in ("absent", "refuses"))],
+)
+def ill(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    with Collector(mood="well" if request.param == "absent" else request.param) as collector:
+        environment = collector.environment
+        if request.param != "absent":
+            yield environment
+    if request.param == "absent":
+        yield environment
+
+
+def test_an_ill_collector_neither_slows_calls_nor_the_end(tmp_path: Path, ill: dict[str, str]) -> None:
+    with running(tmp_path, environment=ill, key=None) as gateway:
+        with gateway.client() as http:
+            ask(http, "simulated/echo")
+            began = time.monotonic()
+            for _ in range(20):
+                assert ask(http, "simulated/echo").status_code == 200
+            assert time.monotonic() - began < 4
+        began = time.monotonic()
+        gateway.stop()
+        assert time.monotonic() - began < 8
+    assert MASTER not in gateway.log
