@@ -68,6 +68,11 @@ class Background:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(_UNWINDING)
 
+    def __del__(self) -> None:
+        """Nobody can call any more, so nobody waits: the thread ends by itself."""
+        if self.usable and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
     def _begun(self) -> asyncio.AbstractEventLoop:
         with self._starting:
             if self._loop is None:

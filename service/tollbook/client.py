@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, cast, overload
-from weakref import WeakSet, ref
+from weakref import WeakSet
 
 from . import text_format as formats
 from .errors import InvalidRequest
@@ -400,8 +400,10 @@ class Router:
             anywhere=self._anywhere,
             inherited=self._inherited,
         )
-        # After the store, so that this is done before the store's own last words.
-        atexit.register(_at_exit, ref(engine))
+        _engines.add(engine)
+        # What is registered last is done first: before the store's own last words.
+        atexit.unregister(_at_exit)
+        atexit.register(_at_exit)
         return engine
 
     def _directory(self, config: Config) -> Path | None:
@@ -448,13 +450,14 @@ def _page(after: str | None, limit: int, order: str) -> dict[str, Any]:
 
 
 _routers: WeakSet[Router] = WeakSet()
+_engines: WeakSet[Engine] = WeakSet()
 
 
-def _at_exit(engine: ref[Engine]) -> None:
-    """Hang up and book. The store closes itself: it is the last to go."""
-    found = engine()
-    if found is not None and found.background.usable:
-        found.leave_loops()
+def _at_exit() -> None:
+    """Hang up and book. The stores close themselves: they are the last to go."""
+    for engine in tuple(_engines):
+        if engine.background.usable:
+            engine.leave_loops()
 
 
 def _keep_for_ever(thing: object) -> None:

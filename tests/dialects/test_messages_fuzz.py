@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.protocol import check
 from tollbook.dialects import messages
 from tollbook.errors import InvalidRequest, UpstreamError
+from tollbook.responses.draft import Draft
 from tollbook.responses.seals import seal
 
 from .test_messages import CALL, LOOK, RESULT, START, STOP, hear

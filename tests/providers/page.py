@@ -75,7 +75,7 @@ call's record. Nothing is dropped without one.
 | ✓ | translated into the provider's own words |
 | ≈ | adapted: said in another way, or in part; the number leads to the note |
 | – | left out, with a note that names it; a number leads to a note that says more |
-| ✗ | refused: status 400, code `unsupported_parameter`, with its name, such as `tools[0].type=mcp`; noted with `drop_params: true` |
+| ✗ | refused with 400 `unsupported_parameter` and its name, such as `tools[0].type=mcp`; left out with `drop_params: true` |
 | · | nothing needs to be sent; the last column says why |
 | blank | does not arise: the tool of the row is refused |
 """

@@ -39,10 +39,10 @@ KINDS = {
 """How the fault is called; the others have one kind for streams and another for whole answers."""
 
 
-def config(way: str, fault: str, upstream: Upstream) -> dict[str, Any]:
+def config(way: str, fault: str, upstream: Upstream, without_tls: int = 0) -> dict[str, Any]:
     """A model "m" that begins at the fault, and what the way has for it."""
     base = {
-        "tls-refused": upstream.url.replace("http:", "https:"),
+        "tls-refused": f"https://127.0.0.1:{without_tls}",
         "connection-refused": f"http://127.0.0.1:{closed_port()}",
     }
     place = {"api_key": "k", "timeouts": SHORT}
@@ -93,9 +93,9 @@ async def assert_booked(of: Pipeline, told: Told) -> None:
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("fault", [*EARLY, *UNREACHABLE])
 async def test_a_failure_before_the_first_output_is_invisible_when_there_is_another_way(
-    fault: str, stream: bool, way: str, upstream: Upstream
+    fault: str, stream: bool, way: str, upstream: Upstream, without_tls: int
 ) -> None:
-    async with pipeline(config(way, fault, upstream)) as of:
+    async with pipeline(config(way, fault, upstream, without_tls)) as of:
         told = await of.ask("m", stream=stream)
 
         if way == "nothing":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -74,7 +75,7 @@ def test_several_loops_share_a_router() -> None:
 
         async def chain() -> str:
             made = await router.aresponses("hi", "gpt")
-            follow, *others = await asyncio.gather(
+            follow, *_others = await asyncio.gather(
                 *(router.aresponses("and?", "gpt", previous_response_id=made.id) for _ in range(5))
             )
             async for _ in await router.aresponses("more", "gpt", previous_response_id=follow.id, stream=True):
@@ -106,6 +107,19 @@ def test_leaving_a_loop_of_another_thread_waits_for_it() -> None:
         thread.join(10)
 
     assert not thread.is_alive()
+
+
+def test_a_router_that_is_forgotten_leaves_no_thread_and_lets_go_of_its_folder(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    router = Router(SIMULATED, store=tmp_path)
+    made = router.responses("hi", "echo")
+    assert set(threading.enumerate()) > before
+    del router
+    gc.collect()
+
+    assert until(lambda: not {t for t in threading.enumerate() if t.name.startswith("tollbook")} - before)
+    with Router(SIMULATED, store=tmp_path) as again:
+        assert again.get_responses(made.id) == made
 
 
 # -------------------------------------------------------------------------------------------------------- leaving early

@@ -46,7 +46,7 @@ def test_without_a_store_no_database_is_loaded_and_without_tracing_no_tracing() 
         "import sys, tollbook\n"
         "with tollbook.Router(store=None) as router:\n"
         "    assert router.responses('hi', 'simulated/echo').output_text\n"
-        "heavy = ('duckdb', 'opentelemetry.sdk', 'opentelemetry.trace', 'litestar', 'openai', 'pydantic')\n"
+        "heavy = ('duckdb', 'opentelemetry.sdk', 'opentelemetry.trace', 'litestar', 'openai')\n"
         "print(sorted(set(heavy) & set(sys.modules)))"
     )
 

@@ -85,7 +85,7 @@ def recording(server: Any, wire: str, *, streaming: bool) -> str:
 def execute(code: str, names: dict[str, Any]) -> Any:
     """Run it as a notebook would: `await` may stand alone. Answers a coroutine when it did."""
     compiled = compile(code, "<snippet>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    return eval(compiled, names)  # noqa: S307
+    return eval(compiled, names)
 
 
 @pytest.mark.parametrize("snippet", snippets(), ids=lambda snippet: snippet.title)

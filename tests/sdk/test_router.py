@@ -246,9 +246,12 @@ def test_a_structure_that_contains_itself_is_refused() -> None:
 
 @pytest.mark.parametrize("timeout", [0.8, httpx.Timeout(5.0, read=0.8), SimpleNamespace(read=0.8, connect=None)])
 def test_a_timeout_ends_the_call(timeout: Any) -> None:
-    with provider(first=1.6) as upstream, Router([deployment(upstream.url)], store=None) as router:
-        with pytest.raises(tollbook.UpstreamError) as told:
-            router.responses("hi", "gpt", timeout=timeout, num_retries=0)
+    with (
+        provider(first=1.6) as upstream,
+        Router([deployment(upstream.url)], store=None) as router,
+        pytest.raises(tollbook.UpstreamError) as told,
+    ):
+        router.responses("hi", "gpt", timeout=timeout, num_retries=0)
 
     assert told.value.kind == "timeout"
     assert len(upstream.asked) == 1

@@ -52,9 +52,9 @@ def check(spans: dict[str, ReadableSpan], response: tollbook.Response) -> None:
 
 
 def test_a_call_is_a_child_of_the_current_span(own: TracerProvider, kept: InMemorySpanExporter) -> None:
-    with tollbook.Router(SIMULATED, store=None, tracer_provider=own) as router:
-        with own.get_tracer("test").start_as_current_span("caller"):
-            response = router.responses("hi", "echo")
+    caller = own.get_tracer("test").start_as_current_span("caller")
+    with tollbook.Router(SIMULATED, store=None, tracer_provider=own) as router, caller:
+        response = router.responses("hi", "echo")
 
     check(named(kept), response)
 

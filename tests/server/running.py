@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 
 import httpx
 import openai
+import yaml
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ def free_port() -> int:
 class Gateway:
     """A gateway and its folder: `config.yaml`, `data/`, and `log`, everything that it wrote to stdout and stderr.
 
-    `config` is written as JSON, which is YAML. Only `environment` and the bare necessities are handed on.
+    `config` is a file's text, or what it says. Only `environment` and the bare necessities are handed on.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Gateway:
         self._command = [sys.executable, "-m", "tollbook"]
         if config is not None:
             path = folder / "config.yaml"
-            path.write_text(config if isinstance(config, str) else json.dumps(config))
+            path.write_text(config if isinstance(config, str) else yaml.safe_dump(dict(config)))
             self._command += ["--config", str(path)]
         self._command += ["--port", str(self.port), "--data-dir", str(self.data), *arguments]
         self.process: subprocess.Popen[bytes] | None = None

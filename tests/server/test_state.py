@@ -138,9 +138,9 @@ def test_a_restart_keeps_everything(tmp_path: Path) -> None:
     try:
         gateway.start()
         with gateway.client() as http:
+            assert http.get("/v1/calls?limit=100").json() == calls
             assert http.get(f"/v1/responses/{first.json()['id']}").json() == first.json()
             assert http.get(f"/v1/responses/{deleted}").status_code == 404
-            assert http.get("/v1/calls?limit=100").json() == calls
             second = ask(http, "simulated/echo", "good morning", previous_response_id=first.json()["id"]).json()
             assert "the first was: before the night" in text_of(second)
     finally:

@@ -57,6 +57,16 @@ def run(args: Namespace) -> int:
 
 
 UNPRICED = "unpriced"
+LONGER = " (more for long input)"
+
+_SCHEMES = {
+    "none": "none",
+    "bearer": "bearer: a key or token in the Authorization header",
+    "sigv4": "sigv4: signed with AWS credentials",
+    "google": "google: a token by Application Default Credentials or the named account",
+    "entra": "entra: a token of Microsoft Entra ID",
+}
+"""Auth schemes for people; any other is the name of the header that has the key."""
 
 
 def _prices(config: Config) -> tuple[dict[str, str], list[str]]:
@@ -84,8 +94,7 @@ def _price(book: PriceBook, deployment: Deployment) -> str:
         return UNPRICED
     sides = (("in", rates.usd("input")), ("out", rates.usd("output")))
     told = [f"${usd:f} {side}" for side, usd in sides if usd is not None]
-    more = " (more for long input)" if rates.thresholds else ""
-    return ", ".join(told) + more if told else UNPRICED
+    return ", ".join(told) + (LONGER if rates.thresholds else "") if told else UNPRICED
 
 
 def _draw(found: list[Place], prices: dict[str, str]) -> None:
@@ -101,25 +110,42 @@ def _draw(found: list[Place], prices: dict[str, str]) -> None:
 
 
 def _tell(place: Place, price: str) -> None:
+    from tollbook.providers import azure
+
     deployment, endpoint = place.deployment, place.endpoint
     lines = [("deployment", deployment.id), ("provider", deployment.provider), ("its model", deployment.model)]
     if endpoint:
         lines += [("url", f"POST {endpoint.url}")]
         if endpoint.stream_url != endpoint.url:
             lines += [("streamed", f"POST {endpoint.stream_url}")]
-        lines += [("auth", endpoint.auth_scheme), ("dialect", _dialect(place))]
+        scheme = endpoint.auth_scheme
+        lines += [("auth", _SCHEMES.get(scheme, f"{scheme}: a key in this header")), ("dialect", _dialect(place))]
     else:
-        lines += [("url", _missing(place))]
-    lines += [("price", price if price in (UNPRICED, "by model") else f"{price} per 1M tokens")]
+        lines += [("url", place.problem or _missing(place))]
+    lines += [("price", _per_million(price))]
+    if endpoint and (remark := azure.remark(endpoint)):
+        lines += [("but", remark)]
     say(f"\n{printable(deployment.name)}")
     for name, value in lines:
         say(f"  {name:<12}{printable(value)}")
 
 
+def _per_million(price: str) -> str:
+    if price in (UNPRICED, "by model"):
+        return price
+    plain = price.removesuffix(LONGER)
+    return f"{plain} per 1M tokens{LONGER if plain != price else ''}"
+
+
 def _dialect(place: Place) -> str:
+    """The language, and whose manner of it where hosts differ."""
+    from tollbook.dialects.chat import Chat, Manner
+
     assert place.endpoint is not None
-    module = getattr(place.endpoint.dialect, "__name__", type(place.endpoint.dialect).__name__)
-    return str(module).rpartition(".")[2].lower()
+    dialect = place.endpoint.dialect
+    if isinstance(dialect, Chat):
+        return f"chat ({dialect.manner.host})" if dialect.manner.host != Manner().host else "chat"
+    return str(getattr(dialect, "__name__", type(dialect).__name__)).rpartition(".")[2].lower()
 
 
 def _missing(place: Place) -> str:

@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 from tollbook.errors import TollbookError, UpstreamError
 from tollbook.transport.frame import Frame
-from tollbook.transport.wire import decode
 
 from .ids import MakeId, make_id
 from .replay import replay
-from .tools import CUSTOM_INPUT, Origin, origins
+from .skeleton import skeleton
+from .tools import Origin, free_text, origins
 from .types import LIFECYCLE, TERMINAL, Event, Item, Part, Request, Response
 from .usage import NO_USAGE, Usage
 
@@ -83,7 +83,7 @@ class Draft:
         self._entries: list[_Entry] = []
         self._serial: _Entry | None = None
         self._keyed: dict[Hashable, _Entry] = {}
-        self.response: Response = _skeleton(request, response_id or make_id("resp"), model, created_at)
+        self.response: Response = skeleton(request, response_id or make_id("resp"), model, created_at)
         """The Response as far as it is known; complete when `done`."""
         self._stem = self.response["id"].partition("_")[2]
 
@@ -514,7 +514,7 @@ class Draft:
             item["arguments"] = text
             self._emit("response.function_call_arguments.done", {**place, "name": item["name"], "arguments": text})
         elif kind == "custom_tool_call":
-            item["input"] = _free_text("".join(entry.pieces))
+            item["input"] = free_text("".join(entry.pieces))
             if item["input"]:
                 self._emit("response.custom_tool_call_input.delta", {**place, "delta": item["input"]})
             self._emit("response.custom_tool_call_input.done", {**place, "input": item["input"]})
@@ -563,71 +563,3 @@ def _copy(value: dict[str, Any]) -> dict[str, Any]:
     return {
         k: [dict(x) if isinstance(x, dict) else x for x in v] if isinstance(v, list) else v for k, v in value.items()
     }
-
-
-def _free_text(arguments: str) -> str:
-    """The free text in the arguments of a function that stands for a custom tool; as it came, if it is not that JSON."""
-    try:
-        value = decode(arguments)
-    except ValueError:
-        return arguments
-    if isinstance(value, dict):
-        text = value.get(CUSTOM_INPUT)
-        if isinstance(text, str):
-            return text
-    return value if isinstance(value, str) else arguments
-
-
-def _skeleton(request: Request, response_id: str, model: str, created_at: float) -> Response:
-    """A Response with every field that the Open Responses schema requires, the request's parameters echoed."""
-
-    def given(name: str, default: Any) -> Any:
-        value = request.get(name)
-        return default if value is None else value
-
-    reasoning = request.get("reasoning")
-    text = {"format": {"type": "text"}, **(request.get("text") or {})}
-    response: Response = {
-        "id": response_id,
-        "object": "response",
-        "created_at": int(created_at),
-        "completed_at": None,
-        "status": "in_progress",
-        "background": bool(request.get("background")),
-        "error": None,
-        "incomplete_details": None,
-        "instructions": request.get("instructions"),
-        "max_output_tokens": request.get("max_output_tokens"),
-        "max_tool_calls": request.get("max_tool_calls"),
-        "model": model or given("model", ""),
-        "output": [],
-        "parallel_tool_calls": given("parallel_tool_calls", True),
-        "previous_response_id": request.get("previous_response_id"),
-        "prompt_cache_key": request.get("prompt_cache_key"),
-        "reasoning": {"effort": reasoning.get("effort"), "summary": reasoning.get("summary")}
-        if isinstance(reasoning, dict)
-        else None,
-        "safety_identifier": request.get("safety_identifier"),
-        "service_tier": given("service_tier", "default") if request.get("service_tier") != "auto" else "default",
-        "store": given("store", True),
-        "temperature": given("temperature", 1.0),
-        "text": text,
-        "tool_choice": given("tool_choice", "auto"),
-        "tools": [_echo(tool) for tool in request.get("tools") or ()],
-        "top_logprobs": given("top_logprobs", 0),
-        "top_p": given("top_p", 1.0),
-        "presence_penalty": given("presence_penalty", 0.0),
-        "frequency_penalty": given("frequency_penalty", 0.0),
-        "truncation": given("truncation", "disabled"),
-        "usage": None,
-        "metadata": given("metadata", {}),
-    }
-    if request.get("user") is not None:
-        response["user"] = request["user"]
-    return response
-
-
-def _echo(tool: dict[str, Any]) -> dict[str, Any]:
-    if tool.get("type") == "function":
-        return {"description": None, "parameters": None, "strict": None, **tool}
-    return tool

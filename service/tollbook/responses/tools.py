@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tollbook.transport.wire import decode, encode
+
 from .types import Item, Request
 
 CUSTOM_INPUT = "input"
@@ -100,7 +102,18 @@ def allowed(request: Request) -> set[str] | None:
 def call_arguments(item: Item) -> str:
     """The JSON arguments text of a call item in the history, a custom call's free text wrapped."""
     if item.get("type") == "custom_tool_call":
-        from tollbook.transport.wire import encode
-
         return encode({CUSTOM_INPUT: item.get("input") or ""}).decode()
     return item.get("arguments") or "{}"
+
+
+def free_text(arguments: str) -> str:
+    """The free text in the arguments of a function that stands for a custom tool; as it came, if it is not that JSON."""
+    try:
+        value = decode(arguments)
+    except ValueError:
+        return arguments
+    if isinstance(value, dict):
+        text = value.get(CUSTOM_INPUT)
+        if isinstance(text, str):
+            return text
+    return value if isinstance(value, str) else arguments

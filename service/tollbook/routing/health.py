@@ -36,20 +36,22 @@ class Health:
     """
 
     __slots__ = (
-        "_first",
-        "_heard",
         "_typical",
         "cooling_until",
         "deployment",
         "failures",
         "free_at",
+        "heard",
         "in_flight",
+        "latency",
         "limited_until",
         "minute",
         "price",
         "probing",
         "reason",
+        "stale_at",
         "told_until",
+        "used",
     )
 
     def __init__(self, deployment: Deployment) -> None:
@@ -70,28 +72,26 @@ class Health:
         """When it may be chosen like any other."""
         self.price: float | None = None
         """What a typical call costs here, once somebody asked."""
-        self._first: dict[bool, float] = {}
-        """Seconds to the first output, decaying averages: of streams, and of whole answers."""
-        self._heard: dict[bool, float] = {}
+        self.latency = [0.0, 0.0]
+        """Seconds to the first output, decaying averages: of whole answers, and of streams."""
+        self.heard = [-inf, -inf]
+        """When each was heard last."""
+        self.used = 0.0
+        """How much of its `tpm` or `rpm` is used, whichever is nearer to its limit; without limits, the tokens themselves."""
+        self.stale_at = inf
+        """When `used` is to be counted anew, if nothing happens before."""
         self._typical = 0.0
         """Tokens of a call, decaying average: what those in flight will probably use."""
 
-    def latency(self, now: float, *, stream: bool, lifetime: float) -> float:
-        """Seconds to the first output of late. Without any for `lifetime` seconds it is 0.0, so that it is tried again,
-        unless its last word was a failure: then it is infinite."""
-        if self._heard.get(stream, -inf) > now - lifetime:
-            return self._first[stream]
-        return inf if self.failures and self.failures[-1] > now - lifetime else 0.0
+    def unheard(self, oldest: float) -> float:
+        """Its latency when none is newer than `oldest`: 0.0, so that it is tried again, unless its last word was a failure."""
+        return inf if self.failures and self.failures[-1] > oldest else 0.0
 
     def share(self, now: float) -> float:
-        """How much of its `tpm` or `rpm` is used, whichever is nearer to its limit; without limits, the tokens themselves."""
-        minute, deployment = self.minute, self.deployment
-        if minute.stale_at <= now:
-            minute.forget(now)
-        if deployment.tpm is None:
-            return float(minute.tokens) if deployment.rpm is None else minute.requests / deployment.rpm
-        tokens = minute.tokens / deployment.tpm
-        return tokens if deployment.rpm is None else max(tokens, minute.requests / deployment.rpm)
+        """`used`, when something has become older than a minute since."""
+        self.minute.forget(now)
+        self._count()
+        return self.used
 
     def report(self, now: float) -> dict[str, Any]:
         """As JSON. `cooling` and `limited` are in seconds from now, `latency` in seconds; null where nothing is known."""
@@ -106,7 +106,7 @@ class Health:
         return {
             "state": state,
             "in_flight": self.in_flight,
-            "latency": self._first.get(True, self._first.get(False)),
+            "latency": next((self.latency[form] for form in (True, False) if self.heard[form] > -inf), None),
             "failures": sum(at >= now - MINUTE for at in self.failures),
             "cooling": cooling,
             "reason": self.reason,
@@ -130,12 +130,9 @@ class Health:
         self.cooling_until, self.told_until, self.reason = 0.0, 0.0, None
         self.failures.clear()
         if seconds_to_first is not None:
-            known = self._first.get(stream)
-            old = known is None or self._heard[stream] < now - MINUTE
-            self._first[stream] = (
-                seconds_to_first if known is None or old else known + _WEIGHT * (seconds_to_first - known)
-            )
-            self._heard[stream] = now
+            known, old = self.latency[stream], self.heard[stream] < now - MINUTE
+            self.latency[stream] = seconds_to_first if old else known + _WEIGHT * (seconds_to_first - known)
+            self.heard[stream] = now
         self._typical += (_WEIGHT if self._typical else 1.0) * (tokens - self._typical)
         self._ends(now, tokens)
 
@@ -187,5 +184,14 @@ class Health:
             if not limited and deployment.tpm is not None and self.in_flight:
                 expected = self.minute.tokens + self.in_flight * self._typical
                 limited = inf if expected >= deployment.tpm else 0.0
+        self._count()
         self.limited_until = limited
         self.free_at = max(limited, inf if self.probing else self.cooling_until)
+
+    def _count(self) -> None:
+        minute, deployment = self.minute, self.deployment
+        requests = 0.0 if deployment.rpm is None else minute.requests / deployment.rpm
+        tokens = 0.0 if deployment.tpm is None else minute.tokens / deployment.tpm
+        limited = deployment.rpm is not None or deployment.tpm is not None
+        self.used = max(requests, tokens) if limited else float(minute.tokens)
+        self.stale_at = minute.stale_at

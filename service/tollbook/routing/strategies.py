@@ -19,7 +19,7 @@ Price = Callable[[Deployment], float | None]
 """What a typical call costs at a deployment, in any one unit; None when nobody knows."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Situation:
     """What a choice may depend on beside the candidates themselves."""
 
@@ -70,34 +70,38 @@ def simple_shuffle(level: Level, ready: Sequence[Health], situation: Situation) 
 
 def least_busy(level: Level, ready: Sequence[Health], situation: Situation) -> Health:  # noqa: ARG001 - a Pick
     """The fewest calls in flight."""
-    busy = [health.in_flight for health in ready]
-    return _least(ready, busy, min(busy), situation)
+    return _least(ready, [health.in_flight for health in ready], situation)
 
 
 def lowest_latency(level: Level, ready: Sequence[Health], situation: Situation) -> Health:  # noqa: ARG001 - a Pick
     """The quickest to the first output of late; those within the buffer share. Who was not heard of late is tried first."""
-    now, stream, lifetime = situation.now, situation.stream, situation.latency_lifetime
-    seconds = [health.latency(now, stream=stream, lifetime=lifetime) for health in ready]
-    return _least(ready, seconds, min(seconds) * (1 + situation.latency_buffer), situation)
+    form, oldest = int(situation.stream), situation.now - situation.latency_lifetime
+    seconds = [h.latency[form] if h.heard[form] > oldest else h.unheard(oldest) for h in ready]
+    bound = min(seconds) * (1 + situation.latency_buffer)
+    near = ready if max(seconds) <= bound else [h for h, value in zip(ready, seconds, strict=True) if value <= bound]
+    return near[int(situation.random.random() * len(near))]
 
 
 def lowest_cost(level: Level, ready: Sequence[Health], situation: Situation) -> Health:  # noqa: ARG001 - a Pick
     """The cheapest for a typical call; what nobody has a price for comes last."""
     price = situation.price
-    costs = [price(health) for health in ready]
-    return _least(ready, costs, min(costs), situation)
+    return _least(ready, [price(h) if h.price is None else h.price for h in ready], situation)
 
 
 def lowest_usage(level: Level, ready: Sequence[Health], situation: Situation) -> Health:  # noqa: ARG001 - a Pick
     """The most room under `tpm` and `rpm` within the last minute."""
     now = situation.now
-    used = [health.share(now) for health in ready]
-    return _least(ready, used, min(used), situation)
+    return _least(ready, [h.used if h.stale_at > now else h.share(now) for h in ready], situation)
 
 
-def _least(ready: Sequence[Health], values: Sequence[float], bound: float, situation: Situation) -> Health:
-    best = [health for health, value in zip(ready, values, strict=True) if value <= bound]
-    return best[0] if len(best) == 1 else best[int(situation.random.random() * len(best))]
+def _least(ready: Sequence[Health], values: Sequence[float], situation: Situation) -> Health:
+    """The one with the least value; by chance among equals."""
+    least = min(values)
+    equals = values.count(least)
+    if equals == 1:
+        return ready[values.index(least)]
+    best = ready if equals == len(ready) else [h for h, value in zip(ready, values, strict=True) if value == least]
+    return best[int(situation.random.random() * equals)]
 
 
 STRATEGIES: Mapping[Strategy, Pick] = {

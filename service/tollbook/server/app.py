@@ -16,7 +16,7 @@ from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.response import Response
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp
 
 from tollbook.access.keys import Keys
 from tollbook.books import Books
@@ -24,13 +24,14 @@ from tollbook.config import Config
 from tollbook.errors import ConfigError, TollbookError
 from tollbook.gateway import Gateway
 from tollbook.pricing.book import PriceBook
-from tollbook.storage import connect_store, open_store
+from tollbook.storage import Store, connect_store, open_store
 from tollbook.storage.keys import KeyTable
 from tollbook.telemetry import Telemetry
 from tollbook.version import VERSION
 
 from . import admin, errors, routes
 from .answers import KEEP_ALIVE
+from .gate import Gate
 from .reload import Reload, on_hangup
 
 _log = logging.getLogger("tollbook")
@@ -57,10 +58,13 @@ def create_app(
     """The gateway as an ASGI application.
 
     `data_dir` None keeps everything in memory. `worker` names this process among several; then the recorder is a process
-    of its own and must be running.
+    of its own and must be running. Raises ConfigError for a directory that is another gateway's, and for OTEL_* variables
+    that mean nothing here.
     """
-
+    # Here and not with the loop: who may not start is told why in a sentence, without a server around it.
     telemetry = Telemetry(config.telemetry, environment)
+    telemetry.start()
+    store = _store(config, data_dir, worker)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -68,17 +72,8 @@ def create_app(
         table = KeyTable(data_dir)
         keys = Keys(table, master_key=settings.master_key)
         keys.watch()
-        options = {
-            "retention_days": settings.retention_days,
-            "content": settings.store_prompts_in_spend_logs,
-        }
-        if worker is not None and data_dir is not None:
-            store = connect_store(data_dir, worker=worker, content=settings.store_prompts_in_spend_logs)
-        else:
-            store = open_store(data_dir, **cast("dict[str, Any]", options))
         book = PriceBook()
         book.warm(config.deployments.values())
-        telemetry.start()
         observers = [telemetry.observer] if telemetry.observer is not None else []
         gateway = Gateway(config, books=Books(store, book, observers), environment=environment)
         app.state.access, app.state.gateway = keys, gateway
@@ -112,7 +107,15 @@ def create_app(
         logging_config=None,
         on_app_init=[_plain],
     )
-    return cast("ASGIApp", telemetry.wrap(_without_websockets(cast("ASGIApp", app))))
+    return cast("ASGIApp", telemetry.wrap(Gate(cast("ASGIApp", app), open_to_all=config.general.master_key is None)))
+
+
+def _store(config: Config, data_dir: Path | None, worker: str | None) -> Store:
+    settings = config.general
+    content = settings.store_prompts_in_spend_logs
+    if worker is not None and data_dir is not None:
+        return connect_store(data_dir, worker=worker, content=content)
+    return open_store(data_dir, retention_days=settings.retention_days, content=content)
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
@@ -131,28 +134,3 @@ def _plain(settings: AppConfig) -> AppConfig:
     """No debug pages, whatever the environment says: they would show requests."""
     settings.debug = False
     return settings
-
-
-def _without_websockets(app: ASGIApp) -> ASGIApp:
-    """Answers 426 to a WebSocket upgrade, so that clients that try one first (Codex) come back over HTTP at once."""
-
-    async def http_only(scope: Scope, receive: Receive, send: Send) -> None:
-        if str(scope["type"]) != "websocket":
-            await app(scope, receive, send)
-            return
-        await receive()
-        error = TollbookError(
-            "WebSocket is not offered; use HTTP with server-sent events.",
-            status=426,
-            type="invalid_request_error",
-            code="upgrade_required",
-        )
-        from tollbook.transport.wire import encode
-
-        body = encode(error.envelope())
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        refuse = cast("Any", send)
-        await refuse({"type": "websocket.http.response.start", "status": 426, "headers": headers})
-        await refuse({"type": "websocket.http.response.body", "body": body, "more_body": False})
-
-    return cast("ASGIApp", http_only)

@@ -275,7 +275,9 @@ class ChatReader:
 
         https://ai.google.dev/gemini-api/docs/thought-signatures#openai
         """
-        signature = _dict(_dict(holder.get("extra_content")).get("google")).get("thought_signature")
+        if "extra_content" not in holder:
+            return
+        signature = _dict(_dict(holder["extra_content"]).get("google")).get("thought_signature")
         if isinstance(signature, str) and signature:
             self._draft.seal(seal(SIGNATURE, {"signature": signature, "call_id": call_id}), apart=True)
             self._thoughts.clear()

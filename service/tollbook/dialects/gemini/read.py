@@ -154,12 +154,13 @@ class Reader:
         self._draft.usage(tokens.usage(self._metadata, self._counted))
 
     def _candidate(self, candidate: dict[str, Any]) -> None:
-        self._grounding.add(candidate)
+        if "groundingMetadata" in candidate or "urlContextMetadata" in candidate:
+            self._grounding.add(candidate)
         if self._run == "":
             self._tell_searches()
         content = candidate.get("content")
         parts = content.get("parts") if isinstance(content, dict) else None
-        logprobs = _logprobs(candidate.get("logprobsResult"))
+        logprobs = _logprobs(candidate["logprobsResult"]) if "logprobsResult" in candidate else []
         for part in parts if isinstance(parts, list) else ():
             if isinstance(part, dict):
                 logprobs = self._part(part, logprobs)

@@ -20,23 +20,25 @@ def usage(metadata: dict[str, Any], tools: dict[str, int]) -> Usage:
 
     Their sum is totalTokenCount, unless that is less than its parts.
     """
-    prompt = count(metadata.get("promptTokenCount"))
-    by_tools = count(metadata.get("toolUsePromptTokenCount"))
-    cached = min(count(metadata.get("cachedContentTokenCount")), prompt)
-    answer = count(metadata.get("candidatesTokenCount"))
-    thoughts = count(metadata.get("thoughtsTokenCount"))
+    prompt, answer = _told(metadata, "promptTokenCount"), _told(metadata, "candidatesTokenCount")
+    by_tools, thoughts = _told(metadata, "toolUsePromptTokenCount"), _told(metadata, "thoughtsTokenCount")
+    cached = _told(metadata, "cachedContentTokenCount")
     # Older versions leave out a count of the model's that the total still holds.
-    missing = count(metadata.get("totalTokenCount")) - prompt - by_tools - answer - thoughts
+    missing = _told(metadata, "totalTokenCount") - prompt - by_tools - answer - thoughts
     if missing > 0 and not (answer and thoughts):
         answer += missing
 
     heard, seen = _modalities(metadata.get("promptTokensDetails"))
+    spoken, drawn = _modalities(metadata.get("candidatesTokensDetails"))
+    if not (cached or by_tools or heard or seen or spoken or drawn):
+        # Text alone: this is computed for every chunk of a stream.
+        return Usage(input=prompt, output=answer, reasoning=thoughts, tools=dict(tools))
+    cached = min(cached, prompt)
     if by_tools:
         heard_by_tools, seen_by_tools = _modalities(metadata.get("toolUsePromptTokensDetails"))
         heard, seen = heard + heard_by_tools, seen + seen_by_tools
     cached_audio, cached_image = _modalities(metadata.get("cacheTokensDetails")) if cached else (0, 0)
     cached_audio = min(cached_audio, cached)
-    spoken, drawn = _modalities(metadata.get("candidatesTokensDetails"))
     fresh = prompt + by_tools - cached
     input_audio = min(max(heard - cached_audio, 0), fresh)
     input_image = min(max(seen - cached_image, 0), fresh - input_audio)
@@ -76,9 +78,16 @@ def tier(metadata: dict[str, Any]) -> str | None:
     return None
 
 
+def _told(metadata: dict[str, Any], name: str) -> int:
+    value = metadata.get(name)
+    return value if type(value) is int and value >= 0 else count(value)
+
+
 def _modalities(rows: Any) -> tuple[int, int]:
     """Tokens of audio and of images among the rows of a `...TokensDetails`."""
     audio = image = 0
+    if not rows:
+        return audio, image
     for row in rows if isinstance(rows, list) else ():
         modality = row.get("modality") if isinstance(row, dict) else None
         if modality == "AUDIO":
