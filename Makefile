@@ -35,6 +35,8 @@ format: .venv/for-dev ## let ruff lay the code out
 
 bench: .venv/for-dev ## what the gateway costs, as ratios to a bare pass-through
 	.venv/bin/python -m bench $(ARGUMENTS)
+	.venv/bin/python -m bench.deltas
+	.venv/bin/python -m bench.routing
 
 clean: ## remove what was made here, but not the books
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -165,7 +165,19 @@ def test_check_live_tells_url_scheme_and_dialect_of_each_deployment(run: Any, co
     assert len([block for block in blocks if "  deployment" in block]) == 5
     assert out.endswith("\nAll right.\n")
     assert "  url         POST https://api.anthropic.com/v1/messages\n" in out
-    assert "  auth        x-api-key\n  dialect     messages\n" in out
+    assert "  auth        x-api-key: a key in this header\n  dialect     messages\n" in out
+
+
+def test_check_live_says_why_a_place_will_not_do(run: Any, config: Any) -> None:
+    old = "{model: azure/gpt-4, api_key: k, api_base: 'https://x.openai.azure.com', api_version: 2024-06-01}"
+    none = "{model: azure/gpt-4, api_key: k}"
+    named = "model_name: {name}, litellm_params: {params}"
+    rows = [named.format(name=name, params=params) for name, params in (("old", old), ("none", none))]
+    code, out, _ = run("check", "--live", "-c", config("model_list: [" + ", ".join(f"{{{row}}}" for row in rows) + "]"))
+
+    assert code == 1
+    assert "  but         no Responses API before api-version 2025-03-01-preview" in out
+    assert "  url         Deployment 'none' (azure) needs api_base or AZURE_API_BASE.\n" in out
 
 
 def test_check_ends_with_1_and_every_problem_when_the_file_is_wrong(run: Any, config: Any) -> None:

@@ -508,6 +508,27 @@ def test_what_is_read_and_not_followed_is_told(load: Any) -> None:
     assert config.router.optional_pre_call_checks == ("responses_api_deployment_check", "session_affinity")
 
 
+def test_router_settings_of_litellm_that_are_followed_are_no_warnings(load: Any) -> None:
+    config = load(
+        one(
+            "hedge_after: 3\n      max_parallel_requests: 5",
+            "router_settings: {routing_strategy: usage-based-routing-v2, hedge_after: 9,\n"
+            "  routing_strategy_args: {ttl: 30, lowest_latency_buffer: 0.5}, enable_weighted_failover: true,\n"
+            "  enable_mid_stream_fallback_continuation: true, optional_pre_call_checks: [encrypted_content_affinity]}",
+        )
+    )
+
+    assert [warning.rpartition(": not used: ")[2] for warning in config.warnings] == [
+        "it is always so: a retry chooses among the others by the strategy"
+    ]
+    router = config.router
+    assert (router.routing_strategy, router.hedge_after) == ("usage-based-routing", 9)
+    assert (router.latency_lifetime, router.latency_buffer) == (30, 0.5)
+    assert router.enable_mid_stream_fallback_continuation
+    (deployment,) = config.deployments.values()
+    assert (deployment.hedge_after, deployment.max_parallel_requests) == (3, 5)
+
+
 def test_router_settings_come_before_the_same_in_litellm_settings(load: Any) -> None:
     config = load(one("", "litellm_settings: {num_retries: 7, allowed_fails: 9}\nrouter_settings: {num_retries: 1}"))
 

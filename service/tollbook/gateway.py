@@ -37,7 +37,7 @@ from .routing.router import Router
 from .storage import Turn
 from .stored import Stored
 from .transport.frame import Frame
-from .trial import Trial
+from .trial import Trial, finish_of, outcome_of
 from .upstream import Upstream, place
 
 _OURS = (*wishes.FIELDS, "model", "input", "stream")
@@ -159,11 +159,11 @@ class Gateway:
                     trial.draft.fail(failure)
             last = told.end(trial.draft) if told else trial.draft.take()
             turn = self._turn(call, trial, request, history)
-            call.finish = _finish(trial.draft)
+            call.finish = finish_of(trial.draft)
             call.events += len(last)
             booked = True
             try:
-                await self.books.end(call, _outcome(trial.draft), error=trial.draft.error, turn=turn)
+                await self.books.end(call, outcome_of(trial.draft), error=trial.draft.error, turn=turn)
             except TollbookError as unkept:
                 if not (seen and last):
                     raise
@@ -227,7 +227,7 @@ class Gateway:
                         call.events += len(held)
                         yield held
                         held = []
-            outcome = _outcome(draft)
+            outcome = outcome_of(draft)
         except UpstreamError as error:
             outcome, failure = "failed", error
             raise
@@ -459,26 +459,8 @@ def _unkept(last: list[Frame], error: TollbookError) -> list[Frame]:
     return [
         *before,
         Frame("error", event={"type": "error", "sequence_number": number, "error": error.to_wire()}),
-        Frame(
-            "response.failed", event={"type": "response.failed", "sequence_number": number + 1, "response": failed}
-        ),
+        Frame("response.failed", event={"type": "response.failed", "sequence_number": number + 1, "response": failed}),
     ]
-
-
-def _finish(draft: Draft) -> str | None:
-    """Why the model stopped; calls that the client must answer are a reason of their own."""
-    calls = ("function_call", "custom_tool_call")
-    if draft.stopped == "stop" and any(i.get("type") in calls for i in draft.response.get("output") or ()):
-        return "tool_calls"
-    return draft.stopped
-
-
-def _outcome(draft: Draft) -> Outcome:
-    if draft.error is not None or draft.response.get("status") == "failed":
-        return "failed"
-    if draft.response.get("status") == "cancelled":
-        return "cancelled"
-    return "incomplete" if draft.response.get("status") == "incomplete" else "completed"
 
 
 def _model(name: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import tokens
-from .call import Attempt
+from .call import Attempt, Outcome
 from .config import Deployment
 from .dialects import Reader, Written
 from .providers import Endpoint
@@ -46,3 +46,20 @@ class Trial:
             output=draft.tokens_heard,
             source="estimated",
         )
+
+
+def finish_of(draft: Draft) -> str | None:
+    """Why the model stopped; calls that the client must answer are a reason of their own."""
+    calls = ("function_call", "custom_tool_call")
+    if draft.stopped == "stop" and any(i.get("type") in calls for i in draft.response.get("output") or ()):
+        return "tool_calls"
+    return draft.stopped
+
+
+def outcome_of(draft: Draft) -> Outcome:
+    """How an attempt ended, as its response says."""
+    if draft.error is not None or draft.response.get("status") == "failed":
+        return "failed"
+    if draft.response.get("status") == "cancelled":
+        return "cancelled"
+    return "incomplete" if draft.response.get("status") == "incomplete" else "completed"

@@ -227,10 +227,13 @@ class _Clock:
 
     @asynccontextmanager
     async def until_first(self) -> AsyncIterator[None]:
+        limit = asyncio.timeout_at(self._first)
         try:
-            async with asyncio.timeout_at(self._first):
+            async with limit:
                 yield
         except TimeoutError:
+            if not limit.expired():
+                raise  # the client library's own: no connection in time
             raise self._late() from None
 
     async def next(self, chunks: AsyncIterator[bytes]) -> bytes | None:

@@ -183,3 +183,13 @@ def test_whatever_comes_the_protocol_is_kept(events: list[dict[str, Any]]) -> No
         draft.fail(error)
 
     check([frame.event for frame in draft.take()])
+
+
+def test_a_schemas_description_is_told_where_the_schema_is_and_defaults_need_no_note() -> None:
+    form = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "description": "What to say."}
+    request = {"input": "Hi", "text": {"format": form, "verbosity": "medium"}, "service_tier": "default"}
+
+    written = cohere.write(request, "command-a")
+
+    assert written.body["response_format"]["json_schema"] == {"type": "object", "description": "What to say."}
+    assert written.notes == ()

@@ -380,6 +380,49 @@ def test_reading_goes_on_after_the_first_finish_reason() -> None:
     assert items[0]["content"][0]["text"] == "One two"
 
 
+def _counted(total: int) -> dict[str, Any]:
+    usage = {"promptTokenCount": 3, "candidatesTokenCount": total, "totalTokenCount": 3 + total}
+    return {**chunk({"text": "a"}), "usageMetadata": usage}
+
+
+def test_the_tokens_of_the_last_chunk_count_however_the_stream_ends() -> None:
+    chunks = [_counted(total) for total in range(1, 14)]
+    fault = {"error": {"code": 503, "status": "UNAVAILABLE", "message": "Overloaded."}}
+
+    cut, _ = hear(*chunks)
+    failed, _ = hear(*chunks, fault)
+    whole, _ = hear(*chunks, chunk(finish="STOP"))
+
+    assert [draft.tokens.output for draft in (cut, failed, whole)] == [13, 13, 13]
+
+
+def test_a_client_that_leaves_in_the_middle_is_billed_for_nearly_all_of_it() -> None:
+    draft = Draft({}, response_id="resp_1")
+    reader = gemini.reader(draft, {})
+
+    for total in range(1, 14):
+        reader.feed(Frame("", event=_counted(total)))
+        assert 0 <= total - draft.tokens.output < 8
+
+
+def test_what_is_asked_of_a_tool_and_cannot_be_said_is_noted() -> None:
+    tools = [
+        {"type": "function", "name": "f", "defer_loading": True, "cache_control": {"type": "ephemeral"}},
+        {"type": "web_search", "external_web_access": False, "search_context_size": "low"},
+        {"type": "code_interpreter", "container": {"type": "auto", "memory_limit": "4g"}},
+    ]
+
+    assert write(FLASH_2, tools=tools).notes == (
+        "tools[1].external_web_access: dropped",
+        "tools[1].search_context_size: dropped",
+        "tools[2].container.memory_limit: dropped",
+        "tools[0].defer_loading: dropped",
+        "tools[0].cache_control: dropped",
+    )
+    strict = {"type": "function", "name": "f", "strict": True}
+    assert write("gemini-2.0-flash", tools=[strict]).notes == ("tools.strict: dropped",)
+
+
 def test_a_stream_without_finish_reason_was_cut() -> None:
     draft, events = hear(chunk({"text": "One"}))
 

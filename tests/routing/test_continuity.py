@@ -10,11 +10,12 @@ import pytest
 
 from tests.protocol import check
 from tests.server.upstream import Exchange, Upstream, native_response
+from tollbook.access.keys import NOBODY
 from tollbook.errors import NotFound
 from tollbook.server.answers import headers_of
 from tollbook.telemetry import names
 
-from .pipeline import model, pipeline
+from .pipeline import Pipeline, model, pipeline
 
 THREE: dict[str, Any] = {"model_list": [model("m", "simulated/echo", id=name) for name in ("a", "b", "c")]}
 TURNS = 5
@@ -26,17 +27,22 @@ async def chains(folder: Path, count: int) -> int:
     reached = 0
     for _ in range(TURNS):
         async with pipeline(THREE, folder=folder) as of:
-            for chain in range(count):
-                follows = {"previous_response_id": parents[chain][0]} if chain in parents else {}
-                told = await of.ask("m", f"chain {chain}", stream=chain % 2 == 0, **follows)
-                assert told.error is None
-                (attempt,) = told.call.attempts
-                if chain in parents:
-                    reached += attempt.deployment == parents[chain][1]
-                    assert "continuity: replayed" not in told.call.notes
-                parents[chain] = (told.response["id"], attempt.deployment)
+            for start in range(0, count, 50):
+                reached += sum(await asyncio.gather(*(turn(of, parents, n) for n in range(start, start + 50))))
     assert {owner for _, owner in parents.values()} == {"a", "b", "c"}
     return reached
+
+
+async def turn(of: Pipeline, parents: dict[int, tuple[str, str]], chain: int) -> bool:
+    """One more turn of a chain; whether it reached the owner of the one before."""
+    parent = parents.get(chain)
+    follows = {"previous_response_id": parent[0]} if parent else {}
+    told = await of.ask("m", f"chain {chain}", stream=chain % 2 == 0, **follows)
+    assert told.error is None
+    assert "continuity: replayed" not in told.call.notes
+    (attempt,) = told.call.attempts
+    parents[chain] = (told.response["id"], attempt.deployment)
+    return parent is not None and attempt.deployment == parent[1]
 
 
 async def test_all_follow_ups_reach_the_owner_across_restarts(tmp_path: Path) -> None:
@@ -220,10 +226,8 @@ async def test_a_client_that_leaves_during_the_wait_before_a_retry_is_booked() -
     async with pipeline(settings) as of:
         call = of.gateway.books.begin("create")
         request = {"model": "m", "input": "hi"}
-        from tollbook.access.keys import NOBODY
-
         asking = asyncio.create_task(of.gateway.create(call, request, NOBODY))
-        while not call.attempts or call.attempts[0].ended is None:
+        while not call.attempts or call.attempts[0].ended is None:  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0.01)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -29,11 +29,10 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture(scope="session")
-def gateway(
-    tmp_path_factory: pytest.TempPathFactory, upstream: Upstream, collector: Collector
-) -> Iterator[Gateway]:
+def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream, collector: Collector) -> Iterator[Gateway]:
     prices = {"input_cost_per_token": 2.5e-6, "output_cost_per_token": 1e-5}
     quick = {"timeouts": {"connect": 2, "first_event": 1.5, "idle": 1.5, "total": 6}}
+    hasty = {"connect": 2, "first_event": 0.4, "idle": 0.4, "total": 6}
     place = {"api_base": f"{upstream.url}/v1", "api_key": UPSTREAM_KEY, **quick}
     chat = {"model": "openai_like/*", "max_retries": 0, **place, **prices}
     models = {
@@ -44,14 +43,24 @@ def gateway(
         "chat/*": chat,
         "native/*": {**chat, "model": "openai/*"},
         "retried/*": {**chat, "max_retries": 2},
+        "hasty-chat/*": {**chat, "timeouts": hasty},
+        "hasty-native/*": {**chat, "model": "openai/*", "timeouts": hasty},
         "falls/*": chat,
         "traced/*": {**chat, "propagate_trace": True},
         "unpriced/*": {"model": "openai_like/*", **place},
     }
+    twins = [{"model_name": "twins", "litellm_params": {"model": f"simulated/{twin}"}} for twin in ("echo", "other")]
     config = {
-        "model_list": [{"model_name": name, "litellm_params": params} for name, params in models.items()],
+        "model_list": [
+            *({"model_name": name, "litellm_params": params} for name, params in models.items()),
+            *twins,
+        ],
         "general_settings": {"master_key": "os.environ/TOLLBOOK_MASTER_KEY"},
-        "router_settings": {"fallbacks": [{"falls/*": ["simulated/story"]}], "disable_cooldowns": True},
+        "router_settings": {
+            "fallbacks": [{"falls/*": ["simulated/story"]}],
+            "disable_cooldowns": True,
+            "optional_pre_call_checks": ["responses_api_deployment_check"],
+        },
     }
     environment = {"TOLLBOOK_MASTER_KEY": MASTER, "TOLLBOOK_KEEP_ALIVE": "1", **collector.environment}
     with running(tmp_path_factory.mktemp("gateway"), config, environment=environment) as started:

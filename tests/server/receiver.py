@@ -7,9 +7,12 @@ import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 SERVER, CLIENT = 2, 3
 ERROR = 2
@@ -43,7 +46,7 @@ class Collector:
     heard: threading.Condition = field(default_factory=threading.Condition)
     closing: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> Collector:
+    def __enter__(self) -> Self:
         collector = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -83,7 +86,7 @@ class Collector:
     def environment(self) -> dict[str, str]:
         """What makes a gateway send its traces here, soon."""
         url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        return {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
+        return {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_BSP_SCHEDULE_DELAY": "20"}
 
     def take(self, body: bytes) -> None:
         request = ExportTraceServiceRequest.FromString(body)

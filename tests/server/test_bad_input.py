@@ -235,7 +235,9 @@ def test_unknown_foreign_and_deleted_ids_are_told_alike(
         assert theirs.get(f"/v1/responses/{foreign}").status_code == 200
 
 
-@pytest.mark.parametrize("identifier", ["x", "resp_%00", "%2e%2e", "resp_%F0%9F%98%80", "r" * 5000, "resp_'; DROP TABLE turns"])
+@pytest.mark.parametrize(
+    "identifier", ["x", "resp_%00", "%2e%2e", "resp_%F0%9F%98%80", "r" * 5000, "resp_'; DROP TABLE turns"]
+)
 def test_an_id_that_cannot_be_is_404(http: httpx.Client, identifier: str) -> None:
     answer = http.get(f"/v1/responses/{identifier}")
 
@@ -291,7 +293,8 @@ def test_a_header_bomb_is_refused_or_dropped(gateway: Gateway, bomb: bytes) -> N
 
 
 @pytest.mark.parametrize(
-    "line", [b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00", b"POST /v1/responses HTTP/1.1\r\ncontent-length: -1\r\n\r\n"]
+    "line",
+    [b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00", b"POST /v1/responses HTTP/1.1\r\ncontent-length: -1\r\n\r\n"],
 )
 def test_what_is_no_http_is_refused(gateway: Gateway, line: bytes) -> None:
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as plug:

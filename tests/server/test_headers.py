@@ -10,7 +10,7 @@ import pytest
 from .asking import Told, ask, stream
 from .receiver import Collector
 from .running import Gateway
-from .upstream import Exchange, Upstream, chat_stream, chat_whole
+from .upstream import Exchange, Upstream, chat_whole
 
 
 def one_story(headers: httpx.Headers, gateway: Gateway, collector: Collector) -> dict[str, Any]:

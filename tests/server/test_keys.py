@@ -104,7 +104,12 @@ def test_a_key_may_use_its_models_only(gateway: Gateway, http: httpx.Client) -> 
 def test_only_the_master_key_manages_keys(gateway: Gateway, http: httpx.Client) -> None:
     made = http.post("/v1/keys", json={"alias": "ambitious"}).json()
     with gateway.client(made["secret"]) as ambitious, gateway.client("sk-wrong") as stranger:
-        for method, path in [("POST", "/v1/keys"), ("GET", "/v1/keys"), ("DELETE", "/v1/keys/x"), ("GET", "/deployments")]:
+        for method, path in [
+            ("POST", "/v1/keys"),
+            ("GET", "/v1/keys"),
+            ("DELETE", "/v1/keys/x"),
+            ("GET", "/deployments"),
+        ]:
             assert error_of(ambitious.request(method, path))["type"] == "permission_error"
             assert error_of(stranger.request(method, path))["type"] == "authentication_error"
 

@@ -11,8 +11,9 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import pytest
@@ -32,10 +33,11 @@ async def _follows_at_once(base: str, rounds: int, headers: dict[str, str], fres
         body = {"model": "simulated/echo", "input": f"remember {number}", "stream": number % 2 == 0}
         raw = b""
         async with client.stream("POST", "/v1/responses", json=body) as answer:
-            async for piece in answer.aiter_bytes():
-                raw += piece
-                if b"event: response.completed" in raw and b"\n\n" in raw.partition(b"event: response.completed")[2]:
-                    break
+            async with aclosing(answer.aiter_bytes()) as pieces:
+                async for piece in pieces:
+                    raw += piece
+                    if b"\n\n" in raw.partition(b"event: response.completed")[2]:
+                        break
             if not body["stream"]:
                 parent = json.loads(raw)["id"]
             else:
@@ -99,6 +101,18 @@ def test_two_answers_to_one_question_do_not_see_each_other(http: httpx.Client) -
         assert other not in texts
 
 
+def test_follow_ups_go_where_their_parent_was_made(gateway: Gateway, http: httpx.Client) -> None:
+    used = set()
+    for number in range(12):
+        first = ask(http, "twins", f"chain {number}")
+        second = ask(http, "twins", "and on", previous_response_id=first.json()["id"])
+        third = stream(http, "twins", "and on", previous_response_id=second.json()["id"])
+        places = {answer.headers["x-tollbook-deployment"] for answer in (first, second, third)}
+        assert len(places) == 1
+        used |= places
+    assert len(used) == 2
+
+
 def test_a_conversation_may_change_its_model(http: httpx.Client) -> None:
     first = ask(http, "simulated/echo", "the secret is blue").json()["id"]
 
@@ -159,7 +173,7 @@ class Load:
         self._gateway = gateway
         self._threads = [threading.Thread(target=self._ask, args=(n % 2 == 0,)) for n in range(4)]
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self

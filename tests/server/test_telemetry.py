@@ -42,7 +42,7 @@ def spans_of(answer: object, collector: Collector) -> list[Span]:
 def test_a_call_is_a_server_an_inference_and_its_attempts(
     http: httpx.Client, collector: Collector, streamed: bool
 ) -> None:
-    model = "again/story:fault=500,fails=2,words=3" + ("," if streamed else "")
+    model = f"again/story:fault=500,fails=2,words={8 + streamed}"
     answer = stream(http, model) if streamed else ask(http, model)
 
     server, inference, attempts = tree(spans_of(answer, collector))

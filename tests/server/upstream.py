@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Self
 
 Script = Callable[["Exchange"], Awaitable[None]]
 
@@ -90,7 +90,7 @@ class Upstream:
         """The exchanges of one model."""
         return [e for e in self.exchanges if isinstance(e.json, dict) and e.json.get("model") == model]
 
-    def __enter__(self) -> Upstream:
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(10)
         return self

@@ -28,9 +28,7 @@ PROVIDER = "azure"
 KEY_VARIABLES = ("AZURE_API_KEY", "AZURE_OPENAI_API_KEY")
 _BASE_VARIABLES = ("AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT")
 _VERSION_VARIABLES = ("AZURE_API_VERSION", "OPENAI_API_VERSION")
-RESPONSES_SINCE = "2025-03-01-preview"
-"""The first dated api-version with Responses: https://learn.microsoft.com/azure/ai-foundry/openai/how-to/responses."""
-
+_RESPONSES_SINCE = "2025-03-01"  # https://learn.microsoft.com/azure/ai-foundry/openai/how-to/responses
 _OPENAI = re.compile(r"/openai(?:/|$)")
 _V1 = frozenset({"", "v1", "latest", "preview"})
 
@@ -58,17 +56,9 @@ def endpoint(deployment: Deployment, environment: Mapping[str, str]) -> Endpoint
 def remark(endpoint: Endpoint) -> str:
     """What a person should know before relying on this endpoint; "" when there is nothing."""
     dated = re.search(r"api-version=(\d{4}-\d\d-\d\d)", endpoint.url)
-    if (
-        endpoint.provider != PROVIDER
-        or endpoint.dialect is not responses
-        or dated is None
-        or dated[1] >= RESPONSES_SINCE
-    ):
+    if endpoint.dialect is not responses or dated is None or dated[1] >= _RESPONSES_SINCE:
         return ""
-    return (
-        f"Azure has the Responses API from api-version {RESPONSES_SINCE} on; leave api_version out, "
-        "or set use_chat_completions_api: true"
-    )
+    return f"no Responses API before api-version {_RESPONSES_SINCE}-preview: leave it out, or use_chat_completions_api: true"
 
 
 def _url(given: str, version: str, model: str, talks: bool) -> str:

@@ -38,25 +38,23 @@ def endpoint(deployment: Deployment, environment: Mapping[str, str]) -> Endpoint
     publisher, model = _published(deployment.model)
     auth, scheme = _auth(deployment, environment)
     base = _base(deployment, environment, express=scheme == "x-goog-api-key")
+    place = f"{base}/publishers/{publisher}/models/{quote(model, safe='@')}"
+    plain, streamed = ":generateContent", ":streamGenerateContent?alt=sse"
     dialect: Dialect = gemini
     adjust: Callable[[dict[str, Any]], dict[str, Any]] | None = _gemini
     if publisher == "openapi":
-        url = stream_url = f"{base}/endpoints/openapi/chat/completions"
+        place, plain, streamed = f"{base}/endpoints/openapi/chat/completions", "", ""
         dialect, adjust = chat, None
     elif publisher == "anthropic":
-        url, stream_url = _methods(base, publisher, model, "rawPredict", "streamRawPredict")
+        plain, streamed = ":rawPredict", ":streamRawPredict"
         dialect, adjust = messages, _claude
-    elif model.isdigit():
-        # A tuned model is called at the endpoint that it was deployed to.
-        url = f"{base}/endpoints/{model}:generateContent"
-        stream_url = f"{base}/endpoints/{model}:streamGenerateContent?alt=sse"
-    else:
-        url, stream_url = _methods(base, publisher, model, "generateContent", "streamGenerateContent?alt=sse")
+    elif model.isdigit():  # a tuned model is called at the endpoint that it was deployed to
+        place = f"{base}/endpoints/{model}"
     return Endpoint(
         provider=PROVIDER,
         dialect=dialect,
-        url=url,
-        stream_url=stream_url,
+        url=place + plain,
+        stream_url=place + streamed,
         headers=dict(deployment.extra_headers),
         auth=auth,
         adjust=adjust,
@@ -73,11 +71,6 @@ def _published(model: str) -> tuple[str, str]:
     if model.startswith("claude"):
         return "anthropic", model
     return ("openapi" if "/" in model else "google"), model
-
-
-def _methods(base: str, publisher: str, model: str, plain: str, streamed: str) -> tuple[str, str]:
-    url = f"{base}/publishers/{publisher}/models/{quote(model, safe='@')}"
-    return f"{url}:{plain}", f"{url}:{streamed}"
 
 
 def _base(deployment: Deployment, environment: Mapping[str, str], *, express: bool) -> str:
@@ -99,11 +92,8 @@ def _base(deployment: Deployment, environment: Mapping[str, str], *, express: bo
 
 def _host(location: str) -> str:
     """https://cloud.google.com/vertex-ai/generative-ai/docs/learn/locations: regions, multi-regions and global."""
-    if location == "global":
-        return "https://aiplatform.googleapis.com"
-    if location in ("us", "eu"):
-        return f"https://aiplatform.{location}.rep.googleapis.com"
-    return f"https://{location}-aiplatform.googleapis.com"
+    apart = {"global": "aiplatform", "us": "aiplatform.us.rep", "eu": "aiplatform.eu.rep"}
+    return f"https://{apart.get(location, f'{location}-aiplatform')}.googleapis.com"
 
 
 def _auth(deployment: Deployment, environment: Mapping[str, str]) -> tuple[httpx.Auth, str]:
@@ -127,8 +117,6 @@ def _claude(body: dict[str, Any]) -> dict[str, Any]:
 
 def _gemini(body: dict[str, Any]) -> dict[str, Any]:
     """Only AI Studio knows `includeServerSideToolInvocations`; Vertex combines tools without it."""
-    config = {
-        name: v for name, v in (body.get("toolConfig") or {}).items() if name != "includeServerSideToolInvocations"
-    }
-    body = {name: value for name, value in body.items() if name != "toolConfig"}
-    return {**body, "toolConfig": config} if config else body
+    config = {n: v for n, v in (body.get("toolConfig") or {}).items() if n != "includeServerSideToolInvocations"}
+    rest = {n: v for n, v in body.items() if n != "toolConfig"}
+    return {**rest, "toolConfig": config} if config else rest

@@ -56,6 +56,7 @@ _INSIDE: dict[str, tuple[tuple[type, ...], str]] = {
     "summary": ((str, list), "a list"),
     "tools": ((list,), "a list"),
     "format": ((dict,), "an object"),
+    "schema": ((dict,), "an object"),
 }
 """Fields of items, parts, tools and formats that dialects read without looking twice."""
 

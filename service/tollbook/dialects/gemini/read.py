@@ -31,6 +31,10 @@ _BROKEN = frozenset(
 _SERVER_PARTS = ("executableCode", "codeExecutionResult", "toolCall", "toolResponse")
 _SEARCHES = frozenset({"GOOGLE_SEARCH_WEB", "GOOGLE_SEARCH_IMAGE", "GOOGLE_MAPS"})
 
+_OFTEN = 8
+"""Chunks after which the tokens so far are told again. Each chunk has them, and only a client that leaves in the middle
+makes these the last ones: telling all would cost as much as reading the text."""
+
 _Run = Literal["", "thought", "sealed", "text", "call", "server", "image", "audio"]
 """What was told last: it decides where a signature can be kept, and whether a part goes on from the one before."""
 
@@ -53,6 +57,7 @@ class Reader:
         self._model = ""
         self._identity: tuple[Any, ...] = ()
         self._metadata: dict[str, Any] = {}
+        self._untold = _OFTEN
         self._counted: dict[str, int] = {}
         self._grounding = Grounding()
         self._hosted: set[str] = set()
@@ -100,8 +105,7 @@ class Reader:
             return
         self._leave("")
         self._tell_searches()
-        if self._metadata:
-            self._tell_usage()
+        self._tell_usage()
         if self._finish is not None or self._blocked is not None:
             self._draft.stop(self._stop())
         self._draft.end()
@@ -115,6 +119,7 @@ class Reader:
     def _chunk(self, chunk: Any) -> None:
         found = fault.find(chunk)
         if found is not None:
+            self._tell_usage()
             raise fault.fault(found)
         if not isinstance(chunk, dict):
             raise UpstreamError("Gemini sent what is not a chunk of an answer.", "server")
@@ -148,10 +153,14 @@ class Reader:
         # Vertex tells only the traffic type until the last chunk.
         if not tokens.TOTALS.isdisjoint(metadata):
             self._metadata.update(metadata)
-            self._tell_usage()
+            self._untold += 1
+            if self._untold > _OFTEN:
+                self._tell_usage()
 
     def _tell_usage(self) -> None:
-        self._draft.usage(tokens.usage(self._metadata, self._counted))
+        if self._metadata:
+            self._untold = 1
+            self._draft.usage(tokens.usage(self._metadata, self._counted))
 
     def _candidate(self, candidate: dict[str, Any]) -> None:
         if "groundingMetadata" in candidate or "urlContextMetadata" in candidate:
