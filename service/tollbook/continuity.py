@@ -9,9 +9,11 @@ and a note on the row and the span.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 from hashlib import blake2s
-from typing import Any
+from typing import Any, Protocol
 
 from .call import Call
 from .errors import Conflict
@@ -26,22 +28,52 @@ _KEPT = 100_000
 """Sealed items whose maker is remembered."""
 
 
+_LOOKED_UP = 500
+"""Marks of one request that are looked up on disk, the latest ones."""
+
+
+class Table(Protocol):
+    """Where makers outlive the process: storage/makers.py."""
+
+    def learn(self, marks: list[bytes], deployment: str) -> None: ...
+
+    def find(self, marks: Sequence[bytes]) -> dict[bytes, str]: ...
+
+
 class Makers:
     """Which deployment of a native upstream sealed a piece of reasoning.
 
     Clients that keep their own history send it back without saying whose it is (`store: false` with
-    `include: ["reasoning.encrypted_content"]`). Only digests are kept, in memory, the latest 100,000.
+    `include: ["reasoning.encrypted_content"]`). Only digests are kept: the latest 100,000 in memory, and while `lasting` in
+    `table`, where other workers and the next start find them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, table: Table | None = None, *, lasting: bool = False) -> None:
+        self.lasting = lasting
+        """Whether it is worth a disk: where every model has one deployment only, nobody else could be meant."""
+        self._table = table
         self._makers: OrderedDict[bytes, str] = OrderedDict()
 
     def learn(self, response: Response, deployment: str) -> None:
         """Remember who sealed what is in a native upstream's response."""
-        for item in response.get("output") or ():
-            for mark in _marks(item, made=True):
-                self._makers[mark] = deployment
-                self._makers.move_to_end(mark)
+        marks = [mark for item in response.get("output") or () for mark in _marks(item, made=True)]
+        self._remember(dict.fromkeys(marks, deployment))
+        if marks and self._table is not None and self.lasting:
+            self._table.learn(marks, deployment)
+
+    async def recall(self, request: Request) -> None:
+        """Look up in the table what the request holds of sealed items and memory does not know."""
+        items = request.get("input")
+        if self._table is None or not self.lasting or not isinstance(items, list):
+            return
+        unknown = [mark for item in items for mark in _marks(item) if mark not in self._makers][-_LOOKED_UP:]
+        if unknown:
+            self._remember(await asyncio.to_thread(self._table.find, unknown))
+
+    def _remember(self, makers: dict[bytes, str]) -> None:
+        for mark, deployment in makers.items():
+            self._makers[mark] = deployment
+            self._makers.move_to_end(mark)
         while len(self._makers) > _KEPT:
             self._makers.popitem(last=False)
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from .responses.types import Response as Body
+    from .storage.makers import MakerTable
 
 _VARIANTS = 128
 """Ways of calling (credentials, addresses, limits given with a call) whose connections and tokens are kept."""
@@ -72,6 +73,7 @@ class Engine:
         self.books = Books(_store(config, store, memory=memory, inherited=inherited), prices, [spans])
         self.background = Background()
         self._upstream = Upstream()
+        self._makers = _makers(store) if store is not None and not inherited else None
         self._anywhere = anywhere
         self._guards: dict[asyncio.AbstractEventLoop, AsyncGenerator[None]] = {}
         self._lock = threading.Lock()
@@ -87,7 +89,9 @@ class Engine:
             self._gateway = self._gateway_for(config)
 
     def _gateway_for(self, config: Config) -> Gateway:
-        return Gateway(config, books=self.books, environment=self.environment, upstream=self._upstream)
+        return Gateway(
+            config, books=self.books, environment=self.environment, upstream=self._upstream, makers=self._makers
+        )
 
     # ------------------------------------------------------------------------------------------------------- verbs
 
@@ -268,6 +272,8 @@ class Engine:
         last = Background()
         last.run(self.books.store.close())
         last.stop()
+        if self._makers is not None:
+            self._makers.close()
 
     async def aclose(self) -> None:
         """The same from an event loop."""
@@ -280,6 +286,12 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def _makers(directory: Path) -> MakerTable:
+    from .storage.makers import MakerTable
+
+    return MakerTable(directory)
 
 
 def _store(config: Config, directory: Path | None, *, memory: bool, inherited: bool) -> Store:

@@ -74,6 +74,7 @@ class Gateway:
         environment: Mapping[str, str],
         upstream: Upstream | None = None,
         router: Router | None = None,
+        makers: continuity.Table | None = None,
     ) -> None:
         self.config = config
         self.books = books
@@ -81,13 +82,14 @@ class Gateway:
         self._environment = environment
         self._upstream = upstream or Upstream()
         self._endpoints: dict[tuple[str, str, str], tuple[Deployment, Endpoint]] = {}
-        self._makers = continuity.Makers()
+        self._makers = continuity.Makers(makers, lasting=_chooses(config))
         self.stored = Stored(config, books, self._upstream, self._endpoint)
 
     def reload(self, config: Config) -> None:
         """Serve by another configuration from the next call on; calls under way go on by the one they began with."""
         self.router = self.router.with_config(config)
         self.config = self.stored.config = config
+        self._makers.lasting = _chooses(config)
 
     async def close(self) -> None:
         """Finish the bookings that are under way, then let go of connections and files."""
@@ -116,6 +118,7 @@ class Gateway:
             allow_model(caller, call.model)
             self.router.route(call.model)
             request, history = await recall(self.books.store, call, request, caller.scope)
+            await self._makers.recall(request)
             history.maker = history.maker or self._makers.owner(request)
             plan = self.router.plan(call.model, wishes.read(request, caller, self.router, owner=history.maker))
             told = continuation.told(request, self.router.config.router)
@@ -421,6 +424,11 @@ class Gateway:
     def deployments(self) -> list[dict[str, Any]]:
         """Every deployment and how it is doing, for administrators."""
         return [self.router.report(deployment) for deployment in self.config.deployments.values()]
+
+
+def _chooses(config: Config) -> bool:
+    """Whether some model has more than one place it may go to."""
+    return any(len(route.deployments) > 1 for route in config.routes.values())
 
 
 def _note(call: Call, request: Request) -> None:

@@ -22,6 +22,7 @@ from tollbook.pricing.book import PriceBook
 from tollbook.responses import request as requests
 from tollbook.routing.router import Router
 from tollbook.storage import open_store
+from tollbook.storage.makers import MakerTable
 from tollbook.telemetry.observer import SpanObserver
 
 
@@ -95,11 +96,14 @@ async def pipeline(
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     observer = SpanObserver(provider.get_tracer("test"), ())
     books = Books(open_store(folder), PriceBook(), [observer])
-    gateway = Gateway(config_from(config, {}), books=books, environment={}, router=router)
+    makers = None if folder is None else MakerTable(folder)
+    gateway = Gateway(config_from(config, {}), books=books, environment={}, router=router, makers=makers)
     try:
         yield Pipeline(gateway, exporter)
     finally:
         await gateway.close()
+        if makers is not None:
+            makers.close()
         provider.shutdown()
 
 

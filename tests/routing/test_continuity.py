@@ -167,6 +167,20 @@ async def test_sealed_reasoning_that_a_client_keeps_goes_back_to_who_sealed_it(u
             assert [a.deployment for a in told.call.attempts] == [owner]
 
 
+async def test_sealed_reasoning_finds_its_maker_after_a_restart(upstream: Upstream, tmp_path: Path) -> None:
+    settings, _ = native(upstream, "north", "south")
+    for place in settings["model_list"]:
+        place["litellm_params"].pop("order")
+    for _ in range(8):
+        async with pipeline(settings, folder=tmp_path) as of:
+            first = await of.ask("m", "hello", store=False, include=["reasoning.encrypted_content"])
+        history = [*first.response["output"], {"role": "user", "content": "on"}]
+        async with pipeline(settings, folder=tmp_path) as of:
+            told = await of.ask("m", history, store=False)
+        assert told.error is None
+        assert [a.deployment for a in told.call.attempts] == [first.call.attempts[0].deployment]
+
+
 async def test_elsewhere_sealed_reasoning_is_left_out(upstream: Upstream) -> None:
     settings, hosts = native(upstream, "east", "west")
     async with pipeline(settings) as of:

@@ -6,6 +6,7 @@ https://learn.microsoft.com/azure/developer/python/sdk/authentication/overview
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any, Protocol
@@ -42,19 +43,23 @@ class EntraAuth(httpx.Auth):
         self._scope = scope
         self._credential: Credential | None = None
         self._token: AccessToken | None = None
-        self._refreshing = asyncio.Lock()
+        self._refreshing = threading.Lock()
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        if not self._fresh():
-            async with self._refreshing:
-                if not self._fresh():
-                    self._token = await asyncio.to_thread(self._fetch)
-        assert self._token is not None
-        request.headers["authorization"] = f"Bearer {self._token.token}"
+        token = self._token if self._fresh() else await asyncio.to_thread(self._refresh)
+        assert token is not None
+        request.headers["authorization"] = f"Bearer {token.token}"
         yield request
 
     def _fresh(self) -> bool:
         return self._token is not None and self._token.expires_on - time.time() > _MARGIN
+
+    def _refresh(self) -> AccessToken | None:
+        """A fresh token; one thread asks, the others wait for it. Event loops cannot share a lock of asyncio's."""
+        with self._refreshing:
+            if not self._fresh():
+                self._token = self._fetch()
+            return self._token
 
     def _fetch(self) -> AccessToken:
         try:

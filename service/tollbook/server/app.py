@@ -26,6 +26,7 @@ from tollbook.gateway import Gateway
 from tollbook.pricing.book import PriceBook
 from tollbook.storage import Store, connect_store, open_store
 from tollbook.storage.keys import KeyTable
+from tollbook.storage.makers import MakerTable
 from tollbook.telemetry import Telemetry
 from tollbook.version import VERSION
 
@@ -75,7 +76,8 @@ def create_app(
         book = PriceBook()
         book.warm(config.deployments.values())
         observers = [telemetry.observer] if telemetry.observer is not None else []
-        gateway = Gateway(config, books=Books(store, book, observers), environment=environment)
+        makers = None if data_dir is None else MakerTable(data_dir)
+        gateway = Gateway(config, books=Books(store, book, observers), environment=environment, makers=makers)
         app.state.access, app.state.gateway = keys, gateway
         reload = Reload(gateway, book, environment)
         try:
@@ -83,6 +85,8 @@ def create_app(
                 yield
         finally:
             await gateway.close()
+            if makers is not None:
+                makers.close()
             keys.close()
             table.close()
             telemetry.stop()
