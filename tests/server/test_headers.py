@@ -146,6 +146,24 @@ def test_a_refusal_keeps_its_request_id_and_its_waiting_time(
     assert call["error"]["kind"] == "rate_limit"
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [("9e9", "86400"), ("99999999999", "86400"), ("Sun, 06 Nov 1994 08:49:37 GMT", "1"), ("0.2", "1"), ("soon", None)],
+)
+def test_a_waiting_time_is_told_in_whole_seconds_of_at_most_a_day(
+    http: httpx.Client, upstream: Upstream, said: str, told: str | None
+) -> None:
+    async def busy(x: Exchange) -> None:
+        await x.answer({"error": {"message": "slow down"}}, 429, retry_after=said)
+
+    upstream.scripts["busy"] = busy
+
+    answer = ask(http, "chat/busy", num_retries=0)
+
+    assert answer.status_code == 429
+    assert answer.headers.get("retry-after") in (told, None if told == "1" else told)
+
+
 def test_headers_of_an_upstream_cannot_break_ours(http: httpx.Client, upstream: Upstream) -> None:
     async def strange(x: Exchange) -> None:
         await x.send(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\n")

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from math import ceil
 from typing import TYPE_CHECKING, Any, cast
 
 from tollbook.call import Call
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 KEEP_ALIVE = 15.0
 """Seconds of silence after which a stream gets a comment, so that no proxy on the way gives it up; $TOLLBOOK_KEEP_ALIVE
 says others."""
+
+LONGEST_WAIT = 86_400.0
+"""Seconds that a client is told to wait at the most: a provider that says 9e9 means "not today"."""
 
 _JSON = (b"content-type", b"application/json")
 
@@ -73,8 +77,9 @@ async def send_error(send: Send, error: TollbookError, headers: Mapping[str, str
     fields = {**headers, **error.headers}
     if isinstance(error, UpstreamError) and error.request_id:
         fields["x-request-id"] = error.request_id
-    if error.retry_after is not None and "retry-after" not in error.headers:
-        fields["retry-after"] = f"{max(error.retry_after, 0):.0f}" if error.retry_after >= 1 else "1"
+    fields.pop("retry-after", None)  # the provider's own words may be anything; what they mean is in `retry_after`
+    if error.retry_after is not None:
+        fields["retry-after"] = str(ceil(min(max(error.retry_after, 1.0), LONGEST_WAIT)))
     if error.status == 401:
         fields["www-authenticate"] = "Bearer"
     await send_json(send, error.status, error.envelope(), fields)
