@@ -250,7 +250,7 @@ def _over_time(made: pl.LazyFrame, window: str) -> None:
             ),
             x2="to:T",
             y=alt.Y(f"sum({column}):Q", title=unit, axis=alt.Axis(tickCount=4, format=form)),
-            color=alt.Color("model:N", title=None, legend=alt.Legend(orient="top")),
+            color=alt.Color("model:N", title=None, legend=alt.Legend(orient="top", columns=4)),
             tooltip=[
                 alt.Tooltip("model:N", title="Model"),
                 alt.Tooltip("utcyearmonthdatehoursminutes(from):T", title="From (UTC)"),

@@ -98,12 +98,17 @@ class Collector:
             self.heard.notify_all()
 
     def trace(self, trace_id: str, *, seconds: float = 10.0) -> list[Span]:
-        """All spans of a trace, once its SERVER span is in: that one ends last."""
+        """All spans of a trace, once its SERVER span and every span's parent are in.
+
+        The SERVER span ends last, unless the client left: then the call is booked behind its back.
+        """
         end = time.monotonic() + seconds
         with self.heard:
             while True:
                 found = [span for span in self.spans if span.trace_id == trace_id]
-                if any(span.kind == SERVER for span in found):
+                known = {span.span_id for span in found}
+                whole = all(span.kind == SERVER or span.parent_id in known for span in found)
+                if whole and any(span.kind == SERVER for span in found):
                     return found
                 if not self.heard.wait(end - time.monotonic()):
                     raise AssertionError(f"no SERVER span of trace {trace_id} within {seconds:g} s, but {found}")
