@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,24 @@ def keys(table: KeyTable) -> Iterator[Keys]:
     keys = Keys(table, master_key=MASTER_KEY)
     yield keys
     keys.close()
+
+
+def eventually(happens: Callable[[], bool]) -> bool:
+    """Whether it happens within five seconds: a second is promised, and a busy machine is given more."""
+    end = time.monotonic() + 5
+    while not happens():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def refused(keys: Keys, secret: str) -> bool:
+    try:
+        keys.authenticate(secret)
+    except Unauthenticated:
+        return True
+    return False
 
 
 def elsewhere(directory: Path, statement: str) -> None:
@@ -310,10 +328,8 @@ class TestAChangeElsewhere:
         assert keys.authenticate(secret).alias == "ci"
 
         elsewhere(tmp_path, "keys.revoke('ci', actor='cli')")
-        time.sleep(0.6)
 
-        with pytest.raises(Unauthenticated):
-            keys.authenticate(secret)
+        assert eventually(lambda: refused(keys, secret))
         keys.close()
         table.close()
 
@@ -335,9 +351,10 @@ class TestAChangeElsewhere:
         keys.watch()
 
         elsewhere(tmp_path, "print(keys.create('cli')[0], file=open(Path(sys.argv[1]) / 'secret', 'w'))")
-        time.sleep(0.6)
+        secret = (tmp_path / "secret").read_text().strip()
 
-        assert keys.authenticate((tmp_path / "secret").read_text().strip()).alias == "cli"
+        assert eventually(lambda: not refused(keys, secret))
+        assert keys.authenticate(secret).alias == "cli"
         keys.close()
         table.close()
 

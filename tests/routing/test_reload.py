@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -108,12 +107,13 @@ def test_with_several_workers_each_reloads(tmp_path: Path) -> None:
     with running(tmp_path, first, key=None, arguments=["--workers", "2"]) as gateway:
         until(lambda: gateway.run("reload", "--data-dir", str(gateway.data)).returncode == 0)
         write(gateway, {"model_list": [{"model_name": "new", "litellm_params": {"model": "simulated/echo"}}]})
-        time.sleep(2)  # both workers are up
-        assert gateway.run("reload", "--data-dir", str(gateway.data)).returncode == 0
-        until(lambda: gateway.log.count("configuration reloaded: 1 models") >= 2, what="two reloads", seconds=20)
-        for _ in range(20):  # a connection each, so that both are asked
-            found = httpx.get(f"{gateway.url}/v1/models").json()["data"]
-            assert [entry["id"] for entry in found] == ["new"]
+
+        def both() -> bool:  # a worker that was not up yet hears the next signal
+            assert gateway.run("reload", "--data-dir", str(gateway.data)).returncode == 0
+            found = [httpx.get(f"{gateway.url}/v1/models").json()["data"] for _ in range(20)]  # a connection each
+            return all([entry["id"] for entry in data] == ["new"] for data in found)
+
+        until(both, what="both workers to serve the new models", seconds=20)
 
 
 def test_without_a_gateway_there_is_nothing_to_reload(tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
+from tollbook.dialects.waiting import retry_after
 from tollbook.errors import Kind, UpstreamError
 from tollbook.transport.wire import decode
 
@@ -88,7 +88,7 @@ def refusal(
         upstream_status=status,
         code=None if _status(code) else _text(code),
         param=_text(detail.get("param")),
-        retry_after=_retry_after(headers),
+        retry_after=retry_after(headers),
         request_id=request_id,
     )
 
@@ -141,18 +141,3 @@ def _status(value: Any) -> int | None:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """RFC 9110 §10.2.3: seconds or a date (taken relative to the answer's own Date); `retry-after-ms` is OpenAI's."""
-    try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        text = headers.get("retry-after", "")
-        if text and not text[:1].isalpha():
-            return max(0.0, float(text))
-        if text and headers.get("date"):
-            return max(0.0, (parsedate_to_datetime(text) - parsedate_to_datetime(headers["date"])).total_seconds())
-    except (ValueError, TypeError):
-        return None
-    return None

@@ -6,9 +6,9 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.htm
 from __future__ import annotations
 
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
+from tollbook.dialects.waiting import retry_after
 from tollbook.errors import Kind, UpstreamError
 from tollbook.transport.wire import decode
 
@@ -53,7 +53,7 @@ def error(status: int, body: bytes, headers: Mapping[str, str]) -> UpstreamError
         _message(fields) or _plain(body, told) or f"Bedrock answered {status}.",
         _kind(name.partition(":")[0], fields, status),
         upstream_status=status,
-        retry_after=_seconds(told),
+        retry_after=retry_after(told),
         request_id=told.get("x-amzn-requestid"),
     )
 
@@ -95,17 +95,3 @@ def _message(fields: dict[str, Any]) -> str:
 def _plain(body: bytes, headers: dict[str, str]) -> str:
     text = body[:_LONGEST].decode("utf-8", "replace").strip()
     return "" if "html" in headers.get("content-type", "") or text.startswith(("<", "{", "[")) else text
-
-
-def _seconds(headers: Mapping[str, str]) -> float | None:
-    """`retry-after`: a number of seconds or an HTTP date (RFC 9110 §10.2.3), which counts from the answer's own `date`."""
-    value = headers.get("retry-after", "")
-    try:
-        return max(float(value), 0.0)
-    except ValueError:
-        pass
-    try:
-        then, now = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date", ""))
-        return max((then - now).total_seconds(), 0.0)
-    except (ValueError, TypeError):
-        return None

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
+from tollbook.dialects.waiting import retry_after
 from tollbook.errors import Kind, UpstreamError
 from tollbook.transport.wire import decode
 
@@ -80,13 +80,13 @@ def fault(inner: dict[str, Any], status: int | None = None, headers: Mapping[str
     upstream = status if status is not None else code if isinstance(code, int) and not isinstance(code, bool) else None
     kind = _kind(inner, upstream)
     lower = {name.lower(): value for name, value in (headers or {}).items()}
-    retry_after = next((_seconds(d.get("retryDelay")) for d in _details(inner, "RetryInfo")), None)
+    wait = next((_seconds(d.get("retryDelay")) for d in _details(inner, "RetryInfo")), None)
     request_id = next((str(d["requestId"]) for d in _details(inner, "RequestInfo") if d.get("requestId")), None)
     return UpstreamError(
         str(inner.get("message") or inner.get("status") or "Gemini gave an error without a message."),
         kind,
         upstream_status=upstream,
-        retry_after=_header_seconds(lower) if retry_after is None else retry_after,
+        retry_after=retry_after(lower) if wait is None else wait,
         request_id=request_id or lower.get("x-request-id") or lower.get("x-goog-request-id"),
     )
 
@@ -114,15 +114,3 @@ def _seconds(duration: Any) -> float | None:
     """A google.protobuf.Duration in JSON: "48.9s"."""
     found = _SECONDS.fullmatch(duration) if isinstance(duration, str) else None
     return float(found[1]) if found else None
-
-
-def _header_seconds(headers: Mapping[str, str]) -> float | None:
-    """Retry-After, a number of seconds or a date (RFC 9110 §10.2.3), which counts from the answer's own Date."""
-    value = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,9}(\.\d+)?", value):
-        return float(value)
-    try:
-        then, now = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date", ""))
-        return max(0.0, (then - now).total_seconds())
-    except (ValueError, TypeError):
-        return None

@@ -6,11 +6,10 @@ status decides.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
+from tollbook.dialects.waiting import retry_after
 from tollbook.errors import Kind, UpstreamError
 from tollbook.transport.wire import decode
 
@@ -69,7 +68,7 @@ def error(status: int, body: bytes, headers: Mapping[str, str]) -> UpstreamError
         or _BY_STATUS.get(status)
         or ("server" if status >= 500 else "bad_request"),
         upstream_status=status,
-        retry_after=_retry_after(named),
+        retry_after=retry_after(named),
         request_id=_request_id(value) or named.get("request-id") or named.get("x-amzn-requestid"),
     )
 
@@ -99,15 +98,3 @@ def _problem(value: Any) -> dict[str, Any]:
 def _request_id(value: Any) -> str | None:
     found = value.get("request_id") if isinstance(value, dict) else None
     return found if isinstance(found, str) else None
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait. A date (RFC 9110 §10.2.3) counts from the answer's own `date`: no clock is read here."""
-    wanted = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d+(\.\d+)?", wanted):
-        return float(wanted)
-    try:
-        then, now = parsedate_to_datetime(wanted), parsedate_to_datetime(headers.get("date", ""))
-        return max((then - now).total_seconds(), 0.0)
-    except (ValueError, TypeError):
-        return None
