@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ from .transport.eventstream import EventStreamDecoder
 from .transport.frame import Frame
 from .transport.sse import SSEDecoder
 from .transport.wire import decode, encode
+from .version import VERSION
 
 if TYPE_CHECKING:
     import httpx
@@ -34,6 +36,8 @@ LARGEST_BODY = 64 * 1024 * 1024
 
 LARGEST_ERROR = 1024 * 1024
 """Bytes of a refusal that are read."""
+
+_HEADERS = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": f"tollbook/{VERSION}"}
 
 _SSE, _EVENT_STREAM = "text/event-stream", "application/vnd.amazon.eventstream"
 
@@ -63,7 +67,7 @@ class Upstream:
 
     def __init__(self, *, connections: int = 1000) -> None:
         self._connections = connections
-        self._clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
+        self._transports: dict[asyncio.AbstractEventLoop, httpx.AsyncBaseTransport] = {}
 
     async def ask(
         self,
@@ -114,15 +118,9 @@ class Upstream:
             local = await endpoint.local(raw)
             yield _Answer(local.status, local.headers, local.chunks)
             return
-        client = self._client()
-        request = client.build_request(
-            "POST",
-            endpoint.stream_url if stream else endpoint.url,
-            content=raw,
-            headers={"content-type": "application/json", **endpoint.headers, **headers},
-            timeout=_timeout(timeouts),
-        )
-        response = await client.send(request, auth=endpoint.auth, stream=True)
+        url = _url(endpoint.stream_url if stream else endpoint.url)
+        said = {"content-type": "application/json", **endpoint.headers, **headers}
+        response = await self._exchange(endpoint, "POST", url, said, raw, timeouts)
         try:
             yield _Answer(response.status_code, _plain(response), response.aiter_bytes(), response.request)
         finally:
@@ -135,10 +133,8 @@ class Upstream:
         """
         clock = _Clock(asyncio.get_running_loop().time(), Timeouts(total=60.0, first_event=60.0))
         try:
-            client = self._client()
-            request = client.build_request(method, url, headers=dict(endpoint.headers), timeout=_timeout(timeouts))
             async with clock.until_first():
-                response = await client.send(request, auth=endpoint.auth, stream=True)
+                response = await self._exchange(endpoint, method, url, endpoint.headers, b"", timeouts)
             try:
                 answer = _Answer(response.status_code, _plain(response), response.aiter_bytes(), response.request)
                 if answer.status >= 400:
@@ -151,22 +147,69 @@ class Upstream:
         except Exception as failure:
             raise _failure(failure, begun=False) from failure
 
-    def _client(self) -> httpx.AsyncClient:
+    async def _exchange(
+        self,
+        endpoint: Endpoint,
+        method: str,
+        url: httpx.URL | str,
+        headers: Mapping[str, str],
+        content: bytes,
+        timeouts: Timeouts,
+    ) -> httpx.Response:
+        """One request and its authentication, until the answer's headers are in.
+
+        Without httpx's client around the transport: its cookies, redirects and merged URLs are a third of a call's CPU, and
+        a gateway wants none of them.
+        """
+        import httpx
+
+        request = httpx.Request(
+            method,
+            url,
+            headers={**_HEADERS, **headers},
+            content=content,
+            extensions={"timeout": {"connect": timeouts.connect}},
+        )
+        transport = self._transport()
+        if endpoint.auth is None:
+            return await transport.handle_async_request(request)
+        async with aclosing(endpoint.auth.async_auth_flow(request)) as flow:
+            request = await anext(flow)
+            while True:
+                response = await transport.handle_async_request(request)
+                try:
+                    request = await flow.asend(response)
+                except StopAsyncIteration:
+                    return response
+                except BaseException:
+                    await response.aclose()
+                    raise
+                await response.aclose()
+
+    def _transport(self) -> httpx.AsyncBaseTransport:
         loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            for over in [known for known in tuple(self._clients) if known.is_closed()]:
-                self._clients.pop(over, None)
-            client = self._clients[loop] = _new_client(self._connections)
-        return client
+        transport = self._transports.get(loop)
+        if transport is None:
+            for over in [known for known in tuple(self._transports) if known.is_closed()]:
+                self._transports.pop(over, None)
+            transport = self._transports[loop] = _new_transport(self._connections)
+        return transport
 
     async def aclose(self) -> None:
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
+        transport = self._transports.pop(asyncio.get_running_loop(), None)
+        if transport is not None:
+            await transport.aclose()
 
 
-def _new_client(connections: int) -> httpx.AsyncClient:
+@lru_cache(maxsize=4096)
+def _url(text: str) -> httpx.URL:
+    """Parsed once: the same few are used for every call."""
+    import httpx
+
+    return httpx.URL(text)
+
+
+def _new_transport(connections: int) -> httpx.AsyncBaseTransport:
     import aiohttp
     import httpx
     import yarl
@@ -198,18 +241,12 @@ def _new_client(connections: int) -> httpx.AsyncClient:
                 request=request,
             )
 
-    return httpx.AsyncClient(transport=Transport(), follow_redirects=False, trust_env=False)
+    return Transport()
 
 
 def _plain(response: httpx.Response) -> dict[str, str]:
     """Headers by lower-case name; of repeated ones the last."""
     return {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers.raw}
-
-
-def _timeout(timeouts: Timeouts) -> httpx.Timeout:
-    import httpx
-
-    return httpx.Timeout(timeouts.total, connect=timeouts.connect, pool=timeouts.connect)
 
 
 class _Clock:

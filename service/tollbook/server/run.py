@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -41,7 +42,16 @@ def serve(config: Config, *, host: str, port: int, workers: int, data_dir: Path)
             _serve_workers(config, host=host, port=port, workers=workers, data_dir=data_dir)
             return
         app = create_app(config, environment=os.environ, data_dir=data_dir)
+        spare_the_collector()
         uvicorn.Server(uvicorn.Config(app, host=host, port=port, **_settings())).run()
+
+
+def spare_the_collector() -> None:
+    """What is loaded by now stays for good, so the garbage collector need not look at it again, nor after every 700 new
+    objects: a call makes thousands and drops them by reference counting. Measured: a tenth of the CPU of a JSON call."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 class _Workers(Multiprocess):
@@ -95,6 +105,6 @@ def worker_app() -> ASGIApp:
     environment: Mapping[str, str] = os.environ
     source = environment.get(_CONFIG) or None
     config = load_config(Path(source), environment) if source else default_config(environment)
-    return create_app(
-        config, environment=environment, data_dir=Path(environment[_DATA]), worker=f"worker-{os.getpid()}"
-    )
+    app = create_app(config, environment=environment, data_dir=Path(environment[_DATA]), worker=f"worker-{os.getpid()}")
+    spare_the_collector()
+    return app
