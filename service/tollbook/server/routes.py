@@ -22,6 +22,10 @@ from .answers import Events, Json
 PREFIXES = ("", "/v1", "/openai/v1")
 """Every route exists under each of them: clients are given `http://localhost:4000` as often as `.../v1`."""
 
+MOST_HEADERS = 200
+LARGEST_HEADERS = 64 * 1024
+"""Bytes. What is broken or far larger never gets here: uvicorn's parser refuses it with a plain 400."""
+
 Asked = Request[Any, Any, Any]
 
 
@@ -36,6 +40,13 @@ def gateway_of(request: Asked) -> Gateway:
 
 async def admit(request: Asked, call: Call) -> Caller:
     """Who is asking. Raises Unauthenticated. The call is theirs from here on."""
+    headers = cast("list[tuple[bytes, bytes]]", request.scope["headers"])
+    if len(headers) > MOST_HEADERS or sum(len(name) + len(value) for name, value in headers) > LARGEST_HEADERS:
+        raise InvalidRequest(
+            f"The request has more than {MOST_HEADERS} headers, or more than {LARGEST_HEADERS} bytes of them.",
+            status=431,
+            code="headers_too_large",
+        )
     keys = cast("Keys", request.app.state.access)
     caller = keys.authenticate(presented(request.headers))
     call.key_id, call.key_alias, call.team = caller.key_id, caller.alias, caller.team
