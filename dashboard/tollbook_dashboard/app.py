@@ -207,7 +207,8 @@ def _over_time(made: pl.LazyFrame, window: str) -> None:
     measure = st.segmented_control(
         "Chart", list(_MEASURES), default="Spend", required=True, label_visibility="collapsed", key="measure"
     )
-    column, unit, form = _MEASURES[str(measure)]
+    # A run that a quick second click interrupts leaves no choice behind for a moment.
+    column, unit, form = _MEASURES[measure or "Spend"]
     reach, width, label = WINDOWS[window]
     dearest = spend(made, "model").head(_MOST_COLOURS).collect()["model"].to_list()
     named = pl.col("model").fill_null("none named")
