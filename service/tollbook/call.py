@@ -6,7 +6,7 @@ Times are nanoseconds since 1970 (UTC); money is integer nano-USD.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, Protocol
 
 from .errors import Kind, TollbookError
@@ -36,7 +36,9 @@ Reason = Literal[
 class Line(NamedTuple):
     """One priced component: `quantity` tokens (or calls) of `kind` at `rate` pico-USD each make `amount` nano-USD.
 
-    `rate` is None where the amount is not a product (provider-reported, or priced by a rule with steps).
+    `rate` is None where the amount is not a product (provider-reported, or priced by a rule with steps). Kinds are those of
+    `responses.usage.Usage`, hosted tools by name, "request", "reported", and two that stand for a share of the other lines:
+    "uplift" (a region's surcharge) and "discount" (the operator's own, below zero).
     """
 
     kind: str
@@ -52,9 +54,16 @@ class Cost:
     status: Literal["priced", "unpriced", "free"]
     lines: tuple[Line, ...] = ()
     total: int | None = None
+    """What the provider takes: the sum of the lines."""
     version: str = ""
     """Of the price: catalogue version or date of an override."""
     source: Literal["", "override", "catalogue", "provider"] = ""
+    threshold: int | None = None
+    """Input tokens above which the rates applied hold; None where the price has no such step, or it was not passed."""
+    margin: int = 0
+    """What the operator takes on top, in nano-USD. Never part of `total`."""
+    input_rate: int | None = None
+    """Pico-USD for a token of uncached input under the rates applied: what a cached one is compared with."""
 
     @property
     def usd(self) -> str | None:
@@ -128,6 +137,8 @@ class Call:
     end_user: str | None = None
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    keep: Literal["full", "metadata", "none"] = "full"
+    """What may be kept of it: everything; the facts without content; the facts without whose they are (end user, tags)."""
     response_id: str | None = None
     previous_response_id: str | None = None
     session_id: str | None = None
@@ -182,8 +193,13 @@ class Call:
         if any(c.status == "unpriced" for c in spent):
             return UNPRICED
         last = spent[-1]
-        lines = tuple(line for c in spent for line in c.lines)
-        return Cost("priced", lines, sum(c.total or 0 for c in spent), last.version, last.source)
+        return replace(
+            last,
+            status="priced",
+            lines=tuple(line for c in spent for line in c.lines),
+            total=sum(c.total or 0 for c in spent),
+            margin=sum(c.margin for c in spent),
+        )
 
 
 class Observer(Protocol):
