@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from .responses.types import Response as Body
     from .storage.makers import MakerTable
+    from .storage.prices import PriceTable
 
 _VARIANTS = 128
 """Ways of calling (credentials, addresses, limits given with a call) whose connections and tokens are kept."""
@@ -66,8 +67,10 @@ class Engine:
         anywhere: bool,
         inherited: bool,
     ) -> None:
-        prices = PriceBook()
-        prices.warm(config.deployments.values())
+        # A forked child has connections of its own, so it may read the table, too.
+        self._price_table = _price_table(store) if store is not None else None
+        prices = PriceBook(table=self._price_table)
+        prices.warm(config.deployments.values(), config.prices)
         self._prices = prices
         spans = GuestSpans(tracer_provider, config.telemetry.cost_attributes)
         self.books = Books(_store(config, store, memory=memory, inherited=inherited), prices, [spans])
@@ -82,6 +85,7 @@ class Engine:
 
     def reconfigure(self, config: Config, environment: Mapping[str, str]) -> None:
         """From the next call on another configuration counts; the books go on."""
+        self._prices.warm(config.deployments.values(), config.prices)
         with self._lock:
             self.environment = environment
             self._config = config
@@ -274,6 +278,9 @@ class Engine:
         last.stop()
         if self._makers is not None:
             self._makers.close()
+        self._prices.close()
+        if self._price_table is not None:
+            self._price_table.close()
 
     async def aclose(self) -> None:
         """The same from an event loop."""
@@ -286,6 +293,12 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def _price_table(directory: Path) -> PriceTable:
+    from .storage.prices import PriceTable
+
+    return PriceTable(directory)
 
 
 def _makers(directory: Path) -> MakerTable:

@@ -148,13 +148,16 @@ class TestUnknownIsNotZero:
     ) -> None:
         known = plain()
 
-        assert known.price(f"{provider}?", model, usage, at=NOW, tier=tier, served_model=served) is UNPRICED
-        assert known.price("openai", f"{model}?", usage, at=NOW, tier=tier, served_model=f"{served}?") is UNPRICED
+        elsewhere = known.price(f"{provider}?", model, usage, at=NOW, tier=tier, served_model=served)
+        unknown = known.price("openai", f"{model}?", usage, at=NOW, tier=tier, served_model=f"{served}?")
+        for cost, named in ((elsewhere, f"{provider}?/{model}"), (unknown, f"openai/{model}?")):
+            assert (cost.status, cost.total, cost.lines) == ("unpriced", None, ())
+            assert cost.version == f"no price:{named}"[:200]
 
     def test_a_model_that_is_listed_without_a_price_is_unpriced(self) -> None:
         cost = book(provider("openai", model("m", ModelPrice()))).price("openai", "m", MILLION, at=NOW)
 
-        assert cost is UNPRICED
+        assert (cost.status, cost.version) == ("unpriced", "no price:openai/m")
 
     def test_a_price_of_zero_is_a_price(self) -> None:
         cost = book(provider("openrouter", model("m:free", price("0", "0")))).price(
@@ -167,7 +170,7 @@ class TestUnknownIsNotZero:
         assert plain().price("openai", "m", NO_USAGE, at=NOW) is UNPRICED
 
     def test_a_host_that_sounds_like_a_provider_is_not_it(self) -> None:
-        assert plain().price("my-openai-proxy", "m", MILLION, at=NOW) is UNPRICED
+        assert plain().price("my-openai-proxy", "m", MILLION, at=NOW).status == "unpriced"
 
 
 class TestPricesByTime:
@@ -396,4 +399,4 @@ class TestLoading:
         for number in range(10_000):
             known.price("openai", "m", MILLION, at=NOW, served_model=f"m-{number}", tier=f"t{number}")
 
-        assert len(known._entries) <= 4096
+        assert len(known.edition._entries) <= 4096

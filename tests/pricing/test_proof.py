@@ -58,9 +58,7 @@ def compare(listing: Listing, randomness: random.Random) -> bool:
     # Half of the dates lie where most of the dated prices begin.
     when = datetime(2026, 10, 1, tzinfo=UTC) if randomness.random() < 0.5 else datetime(2024, 1, 1, tzinfo=UTC)
     at = int(when.timestamp()) + randomness.randrange(55 * 86_400 if when.year == 2026 else 1000 * 86_400)
-    prices = listing.prices(tier)
-    if prices is not None and not hasattr(prices, "bill"):
-        prices = prices.at(at * 10**9)
+    prices = listing.rates(at * 10**9, tier)
     if prices is None:
         return False
     scale = randomness.choice([10, 1000, 100_000, 300_000])

@@ -11,6 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+INPUT_TOKENS = (
+    "input",
+    "cache_read",
+    "cache_write",
+    "cache_write_1h",
+    "input_audio",
+    "input_image",
+    "cache_read_audio",
+)
+TOKENS = (*INPUT_TOKENS, "output", "reasoning", "output_audio", "output_image")
+"""The kinds of tokens of `Usage`."""
+
 LONG_WRITES = "cache_write_long"
 """In `units`: how many tokens of `cache_write_1h` are kept for longer than an hour, where that costs another rate."""
 
