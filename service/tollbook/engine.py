@@ -69,7 +69,7 @@ class Engine:
     ) -> None:
         # A forked child has connections of its own, so it may read the table, too.
         self._price_table = _price_table(store) if store is not None else None
-        prices = PriceBook(table=self._price_table)
+        prices = PriceBook(table=self._price_table, keeps=True)
         prices.warm(config.deployments.values(), config.prices)
         self._prices = prices
         spans = GuestSpans(tracer_provider, config.telemetry.cost_attributes)

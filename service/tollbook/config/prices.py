@@ -157,7 +157,7 @@ def read_price(name: str, value: Any) -> Decimal:
         value = value.get("search_context_size_medium")
     usd = read_number(value, "a number of USD")
     if usd > key.meaning.most:
-        hint = " per token; is it the price of a million?" if key.meaning.most == _TOKEN_MOST else ""
+        hint = " per token (it looks like the price of a million)" if key.meaning.most == _TOKEN_MOST else ""
         raise ValueError(f"nobody charges more than {key.meaning.most:f} USD{hint}")
     return usd
 

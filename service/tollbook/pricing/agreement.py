@@ -47,11 +47,16 @@ class Agreement:
     @property
     def version(self) -> str:
         """What it adds to the version of a price: "/uplift:10%/discount:15%"."""
+        return "".join("/" + words.replace(" ", ":", 1) for words in self.words)
+
+    @property
+    def words(self) -> list[str]:
+        """The same for people: "uplift 10%"."""
         shares = ((UPLIFT, self.uplift), (DISCOUNT, self.discount), ("margin", self.margin))
-        marks = [f"/{name}:{_percent(share)}" for name, share in shares if share]
+        told = [f"{name} {_percent(part)}" for name, part in shares if part]
         if self.per_call:
-            marks.append(f"/margin:${Decimal(self.per_call).scaleb(-9).normalize():f} a call")
-        return "".join(marks)
+            told.append(f"margin ${Decimal(self.per_call).scaleb(-9).normalize():f} a call")
+        return told
 
     def settle(self, lines: list[Line], *, reported: bool = False, answered: bool = True) -> Settled:
         """The whole bill. `reported`: the provider told the cost itself. `answered`: a call was, so that its margin is due."""

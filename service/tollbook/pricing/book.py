@@ -70,12 +70,16 @@ class PriceBook:
 
     The catalogue is loaded in a thread, by `warm` or by the first call that needs it. `price` blocks until it is there, so
     an event loop awaits `ready` at its start. Deployments with a price of their own, and the simulated provider, do not
-    need it. The table belongs to whoever opened it; without one there is the configuration's price list alone.
+    need it. The table belongs to whoever opened it; without one there is the configuration's price list alone. `keeps`: this
+    is a gateway's book, so the table is told which catalogue and which configuration are in force.
     """
 
-    def __init__(self, load: Callable[[], Catalogue] = Catalogue.load, *, table: Table | None = None) -> None:
+    def __init__(
+        self, load: Callable[[], Catalogue] = Catalogue.load, *, table: Table | None = None, keeps: bool = False
+    ) -> None:
         self._load = load
         self._table = table
+        self._keeps = keeps
         self._loading: Future[Catalogue] | None = None
         self._thread: Thread | None = None
         self._lock = Lock()
@@ -117,8 +121,8 @@ class PriceBook:
                 self._publish()
         begun = self._loading is not None
         loading = self._begin(known)
-        if begun and prices is not None and self._table is not None:
-            loading.add_done_callback(lambda _: self._keep())
+        if begun and prices is not None:
+            loading.add_done_callback(lambda done: None if done.exception() else self._keep())
 
     async def ready(self) -> None:
         """Wait until the catalogue is loaded and `price` does not block."""
@@ -254,7 +258,7 @@ class PriceBook:
     def _keep(self) -> None:
         """Record which release and which configuration are in force from now on, unless they were before."""
         table = self._table
-        if table is None:
+        if table is None or not self._keeps:
             return
         catalogue = self._catalogue()
         entries = json.dumps([plain(price.entry) for price in self._config], sort_keys=True, default=str)

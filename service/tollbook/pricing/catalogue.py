@@ -92,6 +92,9 @@ _CONTEXT = ("processing", "service_tier", "speed")
 _DAY = 86_400 * 10**9
 _STABLE_VERSION = re.compile(r"-\d{3}$")
 _LONGEST_NAME = 256
+_FOUND = 8192
+"""Names kept with what was found under them."""
+_CHECKED = re.compile(r"(?:[Vv]erified|[Cc]hecked|[Aa]s of)[^.;]{0,40}?(20\d{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d))\b")
 
 
 class Listing:
@@ -181,6 +184,7 @@ class Catalogue:
         self.version = version
         self.providers = list(providers)
         self._by_id = {provider.id: provider for provider in providers}
+        self._found: dict[tuple[str, str], ModelInfo | None] = {}
 
     @classmethod
     def load(cls) -> Catalogue:
@@ -195,15 +199,33 @@ class Catalogue:
         if place is None:
             return None
         for name in names:
-            for spelling in _spellings(name, place.id):
-                model = place.find_model(spelling, all_providers=self.providers)
-                if model is not None:
-                    return Listing(place, model, self.version)
+            key = (place.id, name)
+            if key not in self._found:
+                if len(self._found) >= _FOUND:
+                    self._found.clear()
+                self._found[key] = self._search(place, name)
+            if (model := self._found.get(key)) is not None:
+                return Listing(place, model, self.version)
+        return None
+
+    def _search(self, place: Provider, name: str) -> ModelInfo | None:
+        """The library tries the rules of one model after the other."""
+        for spelling in _spellings(name, place.id):
+            model = place.find_model(spelling, all_providers=self.providers)
+            if model is not None:
+                return model
         return None
 
     def knows(self, provider: str) -> bool:
         """Whether there is a list for this provider."""
         return ALIASES.get(provider, provider) in self._by_id
+
+    @property
+    def checked(self) -> date | None:
+        """The newest day on which somebody compared a price with the provider's, as its remarks tell: no release is older."""
+        remarks = [text for p in self.providers for text in (p.price_comments, *(m.price_comments for m in p.models))]
+        told = [date.fromisoformat(day) for text in remarks if text for day in _CHECKED.findall(text)]
+        return max(told, default=None)
 
     def listings(self) -> Iterator[Listing]:
         """Every model of every provider."""

@@ -75,7 +75,7 @@ def create_app(
         keys = Keys(table, master_key=settings.master_key)
         keys.watch()
         price_table = PriceTable(data_dir)
-        book = PriceBook(table=price_table)
+        book = PriceBook(table=price_table, keeps=True)
         book.warm(config.deployments.values(), config.prices)
         observers = [telemetry.observer] if telemetry.observer is not None else []
         makers = None if data_dir is None else MakerTable(data_dir)
