@@ -21,6 +21,7 @@ _PDF = b"%PDF-"
 _PAGES = re.compile(rb"/Type\s*/Pages\b")
 _COUNT = re.compile(rb"/Count\s+(\d{1,7})\b")
 _STREAM = re.compile(rb"/ObjStm\b[^>]*>>\s*stream\r?\n")
+_URL_SAFE = str.maketrans("-_", "+/")
 _NEAR = 600
 """Bytes on each side of a page tree's type in which its count stands: both are in one small dictionary."""
 _LARGEST = 16 * 1024 * 1024
@@ -95,7 +96,7 @@ def _pages(data: Any) -> int | None:
     if not isinstance(data, str):
         return None
     try:
-        content = base64.b64decode(data.rpartition("base64,")[2], validate=True)
+        content = base64.b64decode(data.rpartition("base64,")[2].translate(_URL_SAFE), validate=True)
     except (binascii.Error, ValueError):
         return None
     if _PDF not in content[:1024]:

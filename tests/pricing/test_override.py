@@ -39,7 +39,24 @@ def test_a_price_is_read_as_it_is_written(price: Any, nano: int) -> None:
 
 @pytest.mark.parametrize(
     "price",
-    [-1, -1e-9, "-0.1", 3, "0.011", float("nan"), "NaN", float("inf"), "-Infinity", "free", "", None, True, [1], {}, "1e999999"],
+    [
+        -1,
+        -1e-9,
+        "-0.1",
+        3,
+        "0.011",
+        float("nan"),
+        "NaN",
+        float("inf"),
+        "-Infinity",
+        "free",
+        "",
+        None,
+        True,
+        [1],
+        {},
+        "1e999999",
+    ],
 )
 def test_a_price_that_is_none_is_refused_by_name(price: Any) -> None:
     with pytest.raises(ConfigError) as refused:

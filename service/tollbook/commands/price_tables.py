@@ -172,7 +172,9 @@ def _asked(args: Namespace, config: Config, edition: Edition) -> list[Asked]:
     asked += [Asked(listed.provider.id, listed.model.id) for listed in listings]
     known |= {one.name for one in asked}
     named = dict.fromkeys(price.entry.model for price in edition.own.prices if "*" not in price.entry.model)
-    asked += [Asked(*name.split("/", 1)) for name in named if name not in known]
+    for name in named:
+        provider, _, model = name.partition("/")
+        asked += [Asked(provider, model)] if name not in known else []
     return [one for one in asked if _fits(args, one)]
 
 

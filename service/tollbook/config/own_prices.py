@@ -26,14 +26,14 @@ def price_entries(entries: Sequence[Value]) -> tuple[PriceEntry, ...]:
 
 def _entry(value: Value) -> PriceEntry | None:
     problems = value.problems
-    said = section(value, schema.PRICE_ENTRY, family=schema.price)
+    said = section(value, {**schema.PRICE_ENTRY, **schema.OWN_PRICES}, family=schema.price)
     if not isinstance(value.raw, Mapping):
         return None
     if value.raw.get("model") is None:
         problems.add(value.steps, '"model" is missing')
     if "model" not in said:
         return None
-    if not any(prices.read_key(name) or name in SHARES for name in value.raw):
+    if set(value.raw) <= set(schema.PRICE_ENTRY) - set(SHARES):
         problems.add(value.steps, f"says no price and none of {', '.join(SHARES)}")
     start, end = said.get("valid_from"), said.get("valid_until")
     if end is not None and end <= (start or 0):

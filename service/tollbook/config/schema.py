@@ -396,7 +396,7 @@ def _models(value: Value) -> str:
 
 TERMS: Keys = dict.fromkeys(price_list.SHARES, _term)
 
-_OWN_PRICES: Keys = {
+OWN_PRICES: Keys = {
     **dict.fromkeys(prices.NAMES, _price),
     prices.RULE: one_of(prices.Rule),
     prices.CURRENCY: _currency,
@@ -420,11 +420,11 @@ PARAMS: Keys = {
     **{name: read for name, (read, _) in OPTIONS.items()},
     **REQUEST,
     **SHORT,
-    **_OWN_PRICES,
+    **OWN_PRICES,
     **TERMS,
 }
 
-MODEL_INFO: Keys = {"id": _identifier, "base_model": text, **_OWN_PRICES, **TERMS}
+MODEL_INFO: Keys = {"id": _identifier, "base_model": text, **OWN_PRICES, **TERMS}
 
 
 def _as_given(value: Value) -> Value:

@@ -81,16 +81,23 @@ class PriceTable:
             _make_private(self.path)
             self._read_lock = RLock()  # two connections: nobody who reads waits for a writer's disk
             self._writer, self._reader = _connect(str(self.path)), _connect(str(self.path))
-        with self._transaction():
-            (layout,) = self._writer.execute("PRAGMA user_version").fetchone()
+        try:
+            self._lay_out()
+        except BaseException:
+            self.close()
+            raise
+
+    def _lay_out(self) -> None:
+        with self._transaction() as connection:
+            (layout,) = connection.execute("PRAGMA user_version").fetchone()
             if layout > _LAYOUT:
                 raise ConfigError(f"{self.path} was written by a newer Tollbook (layout {layout}, known {_LAYOUT}).")
             for statement in _SCHEMA.split(";\n"):
-                self._writer.execute(statement)
+                connection.execute(statement)
             for table in _TABLES:
                 for verb in ("UPDATE", "DELETE"):
-                    self._writer.execute(_KEEP.format(table=table, verb=verb))
-            self._writer.execute(f"PRAGMA user_version = {_LAYOUT}")
+                    connection.execute(_KEEP.format(table=table, verb=verb))
+            connection.execute(f"PRAGMA user_version = {_LAYOUT}")
 
     # ---------------------------------------------------------------------------------------------------- own prices
 
