@@ -234,7 +234,7 @@ def _entry(args: Namespace) -> PriceEntry:
                 raise ConfigError(f"{key} is not a price that can be applied.{prices.nearest(key)}", param=key)
             if key in found:
                 raise ConfigError(f"{key} is given twice.", param=key)
-            found[key] = str(_checked(key, prices.read_price, key, value))
+            found[key] = f"{_checked(key, prices.read_price, key, value):f}"
     if not found and not terms:
         raise ConfigError(
             "Say at least one price, or one of " + ", ".join(f"--{n.replace('_', '-')}" for n in _TERMS) + "."
@@ -270,7 +270,7 @@ def _per_token(name: str, text: str) -> str:
     most = prices.TOKEN_PRICES[_PER_MILLION[name]].most.scaleb(6)
     if usd > most:
         raise ConfigError(f"{name}: nobody charges more than {most:f} USD per million tokens.", param=name)
-    return str(usd.scaleb(-6))
+    return f"{usd.scaleb(-6):f}"
 
 
 def _checked(name: str, read: Any, *values: Any) -> Any:
