@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,9 @@ def test_a_price_is_said_per_million_tokens_and_written_per_token_exactly(run: A
     }
     assert (row["note"], row["actor"].partition(":")[0]) == ("by contract", "cli")
     assert re.search(
-        r"^openai/gpt-5 +0\.1 +0\.025 .*own 1 from 2026-12-01/discount:15%", run("list", "--at", "2026-12-01")[1], re.MULTILINE
+        r"^openai/gpt-5 +0\.1 +0\.025 .*own 1 from 2026-12-01/discount:15%",
+        run("list", "--at", "2026-12-01")[1],
+        re.MULTILINE,
     )
     assert re.search(r"^openai/gpt-5 +1\.25 ", run("list", "--at", "2026-11-30T23:59:59")[1], re.MULTILINE)
 
@@ -328,3 +331,32 @@ def test_looking_makes_no_file(run: Any, books: Path) -> None:
         run(verb)
 
     assert not (books / FILE).exists()
+
+
+# ── The page about it ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+PAGE = (Path(__file__).parents[2] / "docs" / "prices.md").read_text()
+
+
+def test_what_the_page_shows_works(run: Any) -> None:
+    (listed,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    lines = [
+        line
+        for block in re.findall(r"^```bash\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+        for line in block.splitlines()
+    ]
+    assert len(lines) > 8
+    older = "diff --from 0.2.2"
+    for line in lines:
+        program, verb, *arguments = shlex.split(line)[:1] + shlex.split(line)[2:]
+        code, _, err = run(verb, *arguments, config=CONFIG + listed)
+        assert (program, code) == ("tollbook", 1 if older in line or "--fail" in line else 0), (line, err)
+
+
+def test_the_page_names_every_key() -> None:
+    from tollbook.config import prices, schema
+
+    shown = PAGE.replace("`…_above_1hr` `…_above_12hr`", " ".join(n for n in prices.TOKEN_PRICES if "hr" in n))
+    missing = [name for name in (*prices.NAMES, *schema.TERMS, *schema.PRICE_ENTRY) if name not in shown]
+    assert missing == []
+    assert [tier for tier in prices.TIERS if f"_{tier}" not in PAGE and tier != "batch"] == []

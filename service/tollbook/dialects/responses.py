@@ -220,7 +220,7 @@ def _reported_cost(usage: dict[str, Any]) -> int | None:
     """nano-USD, where the host tells its own price: OpenRouter in USD, xAI in ticks."""
     ticks, usd = usage.get("cost_in_usd_ticks"), usage.get("cost")
     if isinstance(ticks, int) and not isinstance(ticks, bool):
-        return int(ticks * _TICK)
+        return round(ticks * _TICK)
     if isinstance(usd, (int, float)) and not isinstance(usd, bool) and 0 <= usd < 1e9:
         return int((Decimal(str(usd)) * 1_000_000_000).to_integral_value())
     return None
