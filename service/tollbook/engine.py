@@ -26,6 +26,7 @@ from .errors import ConfigError, InvalidRequest, NotFound, TollbookError
 from .gateway import Answer, Gateway
 from .parameters import Asked
 from .pricing.book import PriceBook
+from .pricing.edition import check as check_prices
 from .responses import request as requests
 from .storage import Store, connect_store, open_store
 from .streams import Feed
@@ -67,13 +68,13 @@ class Engine:
         anywhere: bool,
         inherited: bool,
     ) -> None:
+        check_prices(config.deployments.values())  # before anything is opened
+        spans = GuestSpans(tracer_provider, config.telemetry.cost_attributes)
+        opened = _store(config, store, memory=memory, inherited=inherited)
         # A forked child has connections of its own, so it may read the table, too.
         self._price_table = _price_table(store) if store is not None else None
-        prices = PriceBook(table=self._price_table, keeps=True)
-        prices.warm(config.deployments.values(), config.prices)
-        self._prices = prices
-        spans = GuestSpans(tracer_provider, config.telemetry.cost_attributes)
-        self.books = Books(_store(config, store, memory=memory, inherited=inherited), prices, [spans])
+        self._prices = PriceBook(table=self._price_table, keeps=True)
+        self.books = Books(opened, self._prices, [spans])
         self.background = Background()
         self._upstream = Upstream()
         self._makers = _makers(store) if store is not None and not inherited else None

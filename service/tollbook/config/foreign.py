@@ -208,7 +208,7 @@ LITELLM: Mapping[str, str] = {
     **_keys("content is in no trace unless telemetry.capture_content says so", "redact_messages_in_exceptions"),
     **_keys("keys are stored hashed and never logged", "redact_user_api_key_info"),
     **_keys("GET /v1/calls/{id} tells the cost of any call", "include_cost_in_streaming_usage"),
-    **_keys("set prices of the deployment", "cost_discount_config", "cost_margin_config"),
+    **_keys("say discount and margin in prices", "cost_discount_config", "cost_margin_config"),
     **_keys("an unknown price is booked as unpriced", "block_requests_for_models_without_pricing"),
     **_keys(
         _KEYS,
