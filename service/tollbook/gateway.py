@@ -34,7 +34,7 @@ from .responses.draft import Draft
 from .responses.types import Request, Response
 from .routing.plan import Choice, Plan
 from .routing.router import Router
-from .storage import Turn
+from .storage import Maker, Turn
 from .stored import Stored
 from .transport.frame import Frame
 from .trial import Trial, finish_of, outcome_of
@@ -258,7 +258,7 @@ class Gateway:
             seconds = (first - attempt.started) / 1e9 if first else None
             trial.choice.succeeds(seconds, attempt.usage.total_tokens)
             if trial.endpoint.dialect.native:
-                self._makers.learn(draft.response, trial.deployment.id)
+                self._makers.learn(draft.response, Maker(trial.deployment.id, call.model))
         self.books.attempt_ends(call, attempt, trial.deployment)
 
     # -------------------------------------------------------------------------------------------------------- write

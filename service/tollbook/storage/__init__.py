@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tollbook.call import Call
 
@@ -49,6 +49,13 @@ class Turn:
     input: list[dict[str, Any]]
     """This turn's own input items, without those of earlier turns."""
     response: dict[str, Any]
+
+
+class Maker(NamedTuple):
+    """Who made something: a deployment, and the public model name that it answered for."""
+
+    deployment: str
+    model: str
 
 
 class Store(Protocol):
