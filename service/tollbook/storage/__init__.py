@@ -69,7 +69,7 @@ class Store(Protocol):
         """Keep a finished call, and the turn it made if there is one.
 
         Durable, and visible to every lookup, when it returns. Recording a response id again supersedes its turn;
-        recording a call id again supersedes its facts: nothing is ever counted twice.
+        recording a call id again changes nothing: what is in the ledger stays, and nothing is counted twice.
         """
 
     async def turn(self, response_id: str, key_id: str | None) -> Turn:

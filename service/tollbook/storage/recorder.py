@@ -232,12 +232,13 @@ class Recorder:
             kept = Kept(pack.unpack_head(last.head), last.content)
         return kept if kept is not None and key_id in (None, kept.head[_KEY]) else None
 
-    def _call(self, call_id: str, key_id: str | None) -> facts.Rows | None:
-        last = self._last(journal.call(call_id, self._marks.get(journal.uuid, 0)) for journal in self._files())
-        if last is None:
+    def _call(self, call_id: str, key_id: str | None) -> list[facts.Row] | None:
+        found = (journal.call(call_id, self._marks.get(journal.uuid, 0)) for journal in self._files())
+        first = min((each for each in found if each is not None), key=lambda each: each.recorded, default=None)
+        if first is None:
             return self._tables.call(call_id, key_id)
-        rows = _row(last).facts
-        return rows if key_id in (None, rows.call[_CALL_KEY]) else None
+        rows = list(_row(first).ledger)
+        return rows if key_id in (None, rows[0][_CALL_KEY]) else None
 
     @staticmethod
     def _last(found: Iterable[Written | None]) -> Written | None:
@@ -274,7 +275,7 @@ class Recorder:
 
 _KEY = pack.HEAD.index("key_id")
 _PREVIOUS = pack.HEAD.index("previous_response_id")
-_CALL_KEY = [column.name for column in facts.CALLS].index("key_id")
+_CALL_KEY = [column.name for column in facts.LEDGER].index("key_id")
 
 
 def _row(entry: Written) -> Row:
