@@ -10,11 +10,12 @@ absent, deleted and foreign are told alike. Three ways to get one:
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from tollbook.call import Call
+from tollbook.call import Attempt, Call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,15 @@ class Turn:
     response: dict[str, Any]
 
 
+@dataclass(slots=True)
+class Unfinished:
+    """A call that its process did not live to book. Attempts that had not ended have estimated usage."""
+
+    call: Call
+    heard: int
+    """When it was heard of last, in nanoseconds since 1970."""
+
+
 class Maker(NamedTuple):
     """Who made something: a deployment, and the public model name that it answered for."""
 
@@ -64,6 +74,21 @@ class Store(Protocol):
     In every lookup `key_id` is who asks; None is the master key and sees all. Any method may raise `Unavailable` with
     code "storage_unavailable" (disk full, recorder down); it works again when the reason is gone.
     """
+
+    def begins(self, call: Call, attempt: Attempt, input_tokens: int) -> None:
+        """An attempt is about to be sent, with about so many tokens of input. Takes microseconds, never waits for a disk.
+
+        Should this process be killed (not: the machine), `unfinished` tells of the call.
+        """
+
+    def heard(self, call: Call, attempt: Attempt, output_tokens: int) -> None:
+        """About so many tokens of its answer have come by now; told now and then."""
+
+    def unfinished(self) -> AsyncIterator[Unfinished]:
+        """Calls that processes which are gone had begun and that are not in the books: whoever iterates records them.
+
+        Each is told to one caller only, and again to another if that one does not come to the end.
+        """
 
     async def record(self, call: Call, turn: Turn | None) -> None:
         """Keep a finished call, and the turn it made if there is one.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
-from tollbook.call import Call
+from tollbook.call import Attempt, Call
+from tollbook.errors import NotFound
 
-from . import Turn, pack
-from .journal import Journal
+from . import Turn, Unfinished, pack
+from .intents import Intents, left
+from .journal import Journal, journals_path
 from .pack import Kept
 
 T = TypeVar("T")
@@ -18,9 +22,11 @@ T = TypeVar("T")
 class JournaledStore(ABC):
     """A `Store` that writes its own journal. Subclasses say how a recorder is asked."""
 
-    def __init__(self, journal: Journal, *, content: bool) -> None:
+    def __init__(self, journal: Journal, *, directory: Path | None, worker: str, content: bool) -> None:
         self._journal = journal
         self._content = content
+        self._left = None if directory is None else journals_path(directory)
+        self._intents = None if self._left is None else Intents(self._left, worker)
 
     @abstractmethod
     async def _ask(self, read: Callable[[Any], T], verb: str, *arguments: Any) -> T:
@@ -29,8 +35,38 @@ class JournaledStore(ABC):
     @abstractmethod
     async def close(self) -> None: ...
 
+    def begins(self, call: Call, attempt: Attempt, input_tokens: int) -> None:
+        if self._intents is not None:
+            self._intents.begins(call, attempt, input_tokens)
+
+    def heard(self, call: Call, attempt: Attempt, output_tokens: int) -> None:
+        if self._intents is not None:
+            self._intents.heard(call, attempt, output_tokens)
+
+    async def unfinished(self) -> AsyncIterator[Unfinished]:
+        if self._left is None:
+            return
+        for file in await asyncio.to_thread(list, left(self._left)):
+            try:
+                for each in await asyncio.to_thread(file.calls):
+                    if not await self._booked(each.call):
+                        yield each
+            except BaseException:
+                file.release()
+                raise
+            file.settle()
+
+    async def _booked(self, call: Call) -> bool:
+        try:
+            await self.call(call.id, None)
+        except NotFound:
+            return False
+        return True
+
     async def record(self, call: Call, turn: Turn | None) -> None:
-        await self._journal.append(pack.entry(call, turn if self._content else None))
+        await self._journal.append(pack.entry(call, turn if self._content and call.keep == "full" else None))
+        if self._intents is not None:
+            self._intents.ends(call)
 
     async def turn(self, response_id: str, key_id: str | None) -> Turn:
         return await self._ask(_turn, "turn", pack.clean(response_id), key_id)

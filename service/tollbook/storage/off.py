@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
-from tollbook.call import Call
+from tollbook.call import Attempt, Call
 from tollbook.errors import NotFound
 
-from . import Turn
+from . import Turn, Unfinished
 
 
 class NoStore:
     """A `Store` that forgets everything at once."""
+
+    def begins(self, call: Call, attempt: Attempt, input_tokens: int) -> None:
+        """Nobody will ask."""
+
+    def heard(self, call: Call, attempt: Attempt, output_tokens: int) -> None:
+        """Nobody will ask."""
+
+    async def unfinished(self) -> AsyncIterator[Unfinished]:
+        nobody: tuple[Unfinished, ...] = ()
+        for each in nobody:
+            yield each
 
     async def record(self, call: Call, turn: Turn | None) -> None:
         """Nothing is kept, so nothing can fail."""
