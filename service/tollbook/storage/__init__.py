@@ -13,9 +13,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tollbook.call import Attempt, Call
+
+if TYPE_CHECKING:
+    from .spending import Filters, Frame, Question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +81,8 @@ class Store(Protocol):
     def begins(self, call: Call, attempt: Attempt, input_tokens: int) -> None:
         """An attempt is about to be sent, with about so many tokens of input. Takes microseconds, never waits for a disk.
 
-        Should this process be killed (not: the machine), `unfinished` tells of the call.
+        Should this process be killed (not: the machine), `unfinished` tells of the call. Raises `Unavailable` when the disk is
+        full: then nothing may be sent.
         """
 
     def heard(self, call: Call, attempt: Attempt, output_tokens: int) -> None:
@@ -117,6 +121,15 @@ class Store(Protocol):
 
     async def calls(self, *, key_id: str | None, limit: int, before: str | None) -> list[dict[str, Any]]:
         """Calls, newest first, as `call` tells them. `before` is the id of the last call of the page before."""
+
+    async def spend(self, question: Question, key_id: str | None) -> list[dict[str, Any]]:
+        """What was spent: for each group its names and `spending.MEASURES`, the dearest first."""
+
+    async def frame(self, name: Frame, filters: Filters, key_id: str | None) -> bytes:
+        """Rows for reports, as an Arrow IPC stream: of the view `spend`, or rolled-up hours."""
+
+    async def progress(self) -> dict[str, str | None]:
+        """How far hours are `rolled` and days `sealed`: times in ISO 8601, UTC without a zone."""
 
     async def close(self) -> None:
         """Bring everything recorded into the tables and let go of the files. Closing twice is closing once."""

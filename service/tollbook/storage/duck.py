@@ -20,6 +20,8 @@ from tollbook.responses.ids import time_of
 
 from . import facts
 from .pack import HEAD, Kept
+from .progress import touch
+from .rollup import full
 from .schema import TURNS, prepare
 
 _HOUR = 3_600_000_000_000
@@ -107,8 +109,13 @@ class Tables:
         with closing(self._connection.cursor()) as cursor:
             return cursor.execute(query, parameters).fetchall()
 
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of its own, to be closed."""
+        return self._connection.cursor()
+
     @contextmanager
-    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor whose work is committed at the end, or undone."""
         with closing(self._connection.cursor()) as cursor:
             cursor.begin()
             try:
@@ -139,12 +146,14 @@ class Tables:
         for row in sorted(rows, key=_recorded):
             calls.setdefault(row.call_id, row)  # what is in the ledger stays as it was booked first
         turns = {row.head[0]: row for row in sorted(rows, key=_recorded) if row.head is not None}
-        with self._transaction() as cursor:
+        with self.transaction() as cursor:
             new_calls = _new_calls(cursor, calls)
             new_turns = _supersede_turns(cursor, turns)
             _append(cursor, "ledger", facts.LEDGER, [each for row in new_calls for each in row.ledger])
             new = [_turn_row(row.head, row) for row in new_turns if row.head is not None]
             _append(cursor, "turns", (*TURNS, _CONTENT), new)
+            if new_calls:
+                touch(cursor, {full(each[_STARTED]) for row in new_calls for each in row.ledger})
             cursor.execute("DELETE FROM marks WHERE journal = ?", [journal])
             cursor.execute("INSERT INTO marks VALUES (?, ?)", [journal, sequence])
         return new_turns
@@ -152,7 +161,7 @@ class Tables:
     def delete(self, response_id: str, key_id: str | None, now: int) -> bool:
         """Remove a turn and leave a tombstone, durably. False when there was none."""
         where, values = _identified(response_id, key_id)
-        with self._transaction() as cursor:
+        with self.transaction() as cursor:
             found = cursor.execute(f"SELECT key_id FROM turns WHERE {where}", values).fetchall()  # noqa: S608
             if not found:
                 return False
@@ -163,7 +172,7 @@ class Tables:
     def expire(self, before: int) -> None:
         """Remove turns that were made before a time (nanoseconds); calls stay."""
         if self.read("SELECT 1 FROM turns WHERE created_ns < ? LIMIT 1", [before]):
-            with self._transaction() as cursor:
+            with self.transaction() as cursor:
                 cursor.execute("DELETE FROM turns WHERE created_ns < ?", [before])
 
     # Reading

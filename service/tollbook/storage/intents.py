@@ -18,6 +18,7 @@ import uuid
 import weakref
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -28,6 +29,7 @@ from typing import Any
 import msgspec
 
 from tollbook.call import UNPRICED, Attempt, Call, Cost, Line
+from tollbook.errors import Unavailable
 from tollbook.responses.usage import NO_USAGE, Usage
 
 from . import Unfinished
@@ -87,11 +89,12 @@ class Intents:
             self._write(record)
 
     def heard(self, call: Call, attempt: Attempt, output_tokens: int) -> None:
-        """So many tokens of output have come by now."""
+        """So many tokens of output have come by now. A full disk is no reason to break off: the end will tell."""
         record = _record([_HEARD, call.id, attempt.number, output_tokens, time_ns()])
         with self._lock:
             self._under_way[call.id].heard[attempt.number] = record
-            self._write(record)
+            with suppress(Unavailable):
+                self._write(record)
 
     def ends(self, call: Call) -> None:
         """The call is booked."""

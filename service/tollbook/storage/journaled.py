@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from tollbook.call import Attempt, Call
 from tollbook.errors import NotFound
 
@@ -15,6 +17,7 @@ from . import Turn, Unfinished, pack
 from .intents import Intents, left
 from .journal import Journal, journals_path
 from .pack import Kept
+from .spending import Filters, Frame, Question
 
 T = TypeVar("T")
 
@@ -82,6 +85,15 @@ class JournaledStore(ABC):
 
     async def calls(self, *, key_id: str | None, limit: int, before: str | None) -> list[dict[str, Any]]:
         return await self._ask(_as_it_is, "calls", key_id, limit, pack.clean(before))
+
+    async def spend(self, question: Question, key_id: str | None) -> list[dict[str, Any]]:
+        return await self._ask(_as_it_is, "spend", msgspec.to_builtins(question), key_id)
+
+    async def frame(self, name: Frame, filters: Filters, key_id: str | None) -> bytes:
+        return await self._ask(_as_it_is, "frame", name, msgspec.to_builtins(filters), key_id)
+
+    async def progress(self) -> dict[str, str | None]:
+        return await self._ask(_as_it_is, "progress")
 
 
 def _turn(kept: Kept) -> Turn:

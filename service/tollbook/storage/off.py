@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tollbook.call import Attempt, Call
-from tollbook.errors import NotFound
+from tollbook.errors import NotFound, Unavailable
 
 from . import Turn, Unfinished
+
+if TYPE_CHECKING:
+    from .spending import Filters, Frame, Question
 
 
 class NoStore:
@@ -42,6 +45,15 @@ class NoStore:
 
     async def calls(self, *, key_id: str | None, limit: int, before: str | None) -> list[dict[str, Any]]:  # noqa: ARG002
         return []
+
+    async def spend(self, question: Question, key_id: str | None) -> list[dict[str, Any]]:  # noqa: ARG002
+        return []
+
+    async def frame(self, name: Frame, filters: Filters, key_id: str | None) -> bytes:  # noqa: ARG002
+        raise Unavailable("Nothing is kept.", code="storage_off")
+
+    async def progress(self) -> dict[str, str | None]:
+        return {}
 
     async def close(self) -> None:
         """There is nothing to let go of."""

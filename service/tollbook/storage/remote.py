@@ -25,7 +25,7 @@ from tollbook.errors import ConfigError, NotFound, TollbookError, Unavailable
 from .journal import Journal, journals_path, make_directory
 from .journaled import JournaledStore, T
 
-VERBS = frozenset({"turn", "chain", "delete", "call", "calls"})
+VERBS = frozenset({"turn", "chain", "delete", "call", "calls", "spend", "frame", "progress"})
 PATIENCE = 30.0
 """Seconds that a worker waits for an answer."""
 
