@@ -10,7 +10,7 @@ import asyncio
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
@@ -37,6 +37,7 @@ from .upstream import Upstream
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
+    from .pricing.own import OwnPrice
     from .responses.types import Response as Body
     from .storage.makers import MakerTable
     from .storage.prices import PriceTable
@@ -54,7 +55,8 @@ class Engine:
     """The parts of one `Router` in this process. Making it opens the store, so it may take a tenth of a second.
 
     With `anywhere` also models that the configuration does not list are served, by the provider in their name.
-    `inherited`: this process was forked from one that owns the store. Raises ConfigError when another process does.
+    `inherited`: this process was forked from one that owns the store, and knew `own_prices`. Raises ConfigError when another
+    process does.
     """
 
     def __init__(
@@ -67,13 +69,15 @@ class Engine:
         tracer_provider: TracerProvider | None,
         anywhere: bool,
         inherited: bool,
+        own_prices: Sequence[OwnPrice] = (),
     ) -> None:
         check_prices(config.deployments.values())  # before anything is opened
         spans = GuestSpans(tracer_provider, config.telemetry.cost_attributes)
         opened = _store(config, store, memory=memory, inherited=inherited)
-        # A forked child has connections of its own, so it may read the table, too.
-        self._price_table = _price_table(store) if store is not None else None
-        self._prices = PriceBook(table=self._price_table, keeps=True)
+        # SQLite takes the locks that a parent held at the fork for its child's own: a child goes on with what was known then
+        # (https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
+        self._price_table = _price_table(store) if store is not None and not inherited else None
+        self._prices = PriceBook(table=self._price_table, keeps=True, listed=own_prices)
         self.books = Books(opened, self._prices, [spans])
         self.background = Background()
         self._upstream = Upstream()
@@ -84,6 +88,11 @@ class Engine:
         self._recovered = False
         self._variants: OrderedDict[bytes, Gateway] = OrderedDict()
         self.reconfigure(config, environment)
+
+    @property
+    def own_prices(self) -> Sequence[OwnPrice]:
+        """The prices of the store's table, as far as they are known here. Touches no file."""
+        return self._prices.listed
 
     def reconfigure(self, config: Config, environment: Mapping[str, str]) -> None:
         """From the next call on another configuration counts; the books go on."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,3 +137,39 @@ def test_every_worker_follows_the_table(tmp_path: Path) -> None:
         seen = {attempt(several, "simulated/echo")["cost"]["price_version"].partition(" ")[0] for _ in range(20)}
 
     assert seen == {"own"}
+
+
+ROUTER = """
+import os, sys, time
+from pathlib import Path
+import tollbook
+from tollbook.storage.prices import PriceTable
+
+folder = Path(sys.argv[1])
+listed = [{"model": "simulated/*", "discount": 0.5}]
+with tollbook.Router(store=folder, prices=listed) as router:
+    def usd():
+        return router.responses("Hello there", "simulated/echo", max_output_tokens=16).cost_usd
+    cheap = usd()
+    table = PriceTable(folder)
+    said = {"input_cost_per_token": "0.001", "output_cost_per_token": "0.001"}
+    table.set({"model": "simulated/echo", "valid_from": 0, "said": said}, actor="test", check=lambda _: None)
+    table.close()
+    deadline = time.monotonic() + 10
+    while (dear := usd()) < 100 * cheap:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    if (child := os.fork()) == 0:
+        os._exit(0 if usd() == dear else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, "a child knows the prices of its parent"
+print("fine")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_router_follows_the_table_of_its_store_and_so_does_a_forked_child(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ROUTER, str(tmp_path)], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert (done.returncode, done.stdout) == (0, "fine\n"), done.stderr

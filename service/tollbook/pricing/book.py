@@ -71,11 +71,17 @@ class PriceBook:
     The catalogue is loaded in a thread, by `warm` or by the first call that needs it. `price` blocks until it is there, so
     an event loop awaits `ready` at its start. Deployments with a price of their own, and the simulated provider, do not
     need it. The table belongs to whoever opened it; without one there is the configuration's price list alone. `keeps`: this
-    is a gateway's book, so the table is told which catalogue and which configuration are in force.
+    is a gateway's book, so the table is told which catalogue and which configuration are in force. `listed` stands in for a
+    table that cannot be read here.
     """
 
     def __init__(
-        self, load: Callable[[], Catalogue] = Catalogue.load, *, table: Table | None = None, keeps: bool = False
+        self,
+        load: Callable[[], Catalogue] = Catalogue.load,
+        *,
+        table: Table | None = None,
+        keeps: bool = False,
+        listed: Iterable[OwnPrice] = (),
     ) -> None:
         self._load = load
         self._table = table
@@ -88,8 +94,9 @@ class PriceBook:
         self._seen: object = None
         self._failing = False
         self._config: tuple[OwnPrice, ...] = ()
-        self._listed: tuple[OwnPrice, ...] = ()
-        self._edition = Edition(self._catalogue)
+        self.listed: tuple[OwnPrice, ...] = tuple(listed)
+        """The prices of the table, as far as they are known."""
+        self._edition = Edition(self._catalogue, OwnPrices(self.listed))
         self._recorded = lru_cache(maxsize=4)(self._unpack)
 
     @property
@@ -240,7 +247,7 @@ class PriceBook:
             self._due = time.monotonic() + _POLL
             seen = self._table.version()
             if seen != self._seen:
-                self._listed = tuple(from_rows(self._table.rows()))
+                self.listed = tuple(from_rows(self._table.rows()))
                 self._seen = seen
                 self._publish()
         except TollbookError as failure:  # said once; what was read before goes on
@@ -253,7 +260,7 @@ class PriceBook:
             self._looking.release()
 
     def _publish(self) -> None:
-        self._edition = Edition(self._catalogue, OwnPrices([*self._config, *self._listed]))
+        self._edition = Edition(self._catalogue, OwnPrices([*self._config, *self.listed]))
 
     def _keep(self) -> None:
         """Record which release and which configuration are in force from now on, unless they were before."""
