@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
@@ -127,6 +128,24 @@ def test_what_was_in_force_is_recorded(gateway: Gateway) -> None:
     assert release.startswith("genai-prices ")
     assert size < 200_000
     assert "Nothing changed between genai-prices" in prices(gateway, "diff")
+
+
+def test_a_reload_takes_the_new_list_and_refuses_a_wrong_one(gateway: Gateway) -> None:
+    def write(**entry: Any) -> None:
+        (gateway.folder / "config.yaml").write_text(
+            json.dumps({**CONFIG, "prices": [{"model": "simulated/dear", **entry}]})
+        )
+        assert gateway.run("reload", "--data-dir", str(gateway.data)).returncode == 0
+
+    write(input_cost_per_token=2e-5, output_cost_per_token=0)
+    booked = until(
+        lambda: (one := attempt(gateway, "simulated/dear"))["cost"]["price_version"][-10:] != "2026-01-01" and one
+    )
+    assert booked["cost"]["nano_usd"] == booked["usage"]["input"] * 20_000
+
+    write(input_cost_per_token=2e-5, output_cost_per_token=0, currency="EUR")
+    until(lambda: "prices[0].currency: prices are in USD; convert them" in gateway.log)
+    assert attempt(gateway, "simulated/dear")["cost"]["price_version"] == booked["cost"]["price_version"]
 
 
 @pytest.mark.slow
