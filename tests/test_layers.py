@@ -24,7 +24,7 @@ LAYERS: list[set[str]] = [
     {"call"},
     {"dialects"},
     {"providers", "pricing", "telemetry", "storage", "routing", "access"},
-    {"upstream", "attachments", "tokens", "books"},
+    {"upstream", "attachments", "tokens", "units", "books"},
     {"history", "stored", "wishes", "continuity", "continuation", "trial"},
     {"hedge", "drain"},
     {"gateway"},

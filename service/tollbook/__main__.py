@@ -7,7 +7,7 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
-from .commands import check, dashboard, keys, recorder, reload, serve, up, version
+from .commands import check, dashboard, keys, prices, recorder, reload, serve, up, version
 from .commands.terminal import complain
 from .errors import TollbookError
 
@@ -16,6 +16,7 @@ COMMANDS = {
     "up": up,
     "check": check,
     "keys": keys,
+    "prices": prices,
     "reload": reload,
     "dashboard": dashboard,
     "version": version,
@@ -31,6 +32,7 @@ with exact cost, traces and durable records.
   tollbook up                       the same with the dashboard and a key, to try it out
   tollbook check -c config.yaml     validate the file and price every model, without sending anything
   tollbook keys create alice        make a key for somebody
+  tollbook prices list              what your models cost, by whose word, since when
 
 Then point any OpenAI client at http://127.0.0.1:4000/v1.
 """

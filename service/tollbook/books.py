@@ -17,6 +17,14 @@ from .storage import Store, Turn
 
 T = TypeVar("T")
 
+_TYPICAL = Usage(
+    input=750_000,
+    output=250_000,
+    units={"input_characters": 3_000_000, "output_characters": 1_000_000}
+    | dict.fromkeys(("input_image_count", "output_image_count", "input_pages"), 0),
+)
+"""Three tokens in, one out, four characters each. How long it takes is not known."""
+
 _KILLED = "The gateway was killed while this call was under way."
 
 DRAIN = 20.0
@@ -78,15 +86,26 @@ class Books:
             tier=attempt.service_tier,
             deployment=deployment,
             served_model=attempt.served_model,
+            answered=attempt.outcome in ("completed", "incomplete"),
         )
         for observer in self._observers:
             observer.attempt_ends(call, attempt)
 
     def typical_cost(self, deployment: Deployment) -> float | None:
         """What a call of usual proportions (three tokens in, one out) costs there, in nano-USD; None when unpriced."""
-        usage = Usage(input=750_000, output=250_000)
         price = self._prices.price
-        return price(deployment.provider, deployment.model, usage, at=self.clock(), deployment=deployment).total
+        return price(deployment.provider, deployment.model, _TYPICAL, at=self.clock(), deployment=deployment).total
+
+    def units(self, attempt: Attempt, deployment: Deployment) -> tuple[str, ...]:
+        """What the attempt's price counts beside tokens (`Usage.units`); nearly always nothing."""
+        return self._prices.units(
+            attempt.provider,
+            attempt.model,
+            deployment,
+            at=attempt.started,
+            tier=attempt.service_tier,
+            served_model=attempt.served_model,
+        )
 
     async def recover(self, deployments: Mapping[str, Deployment]) -> int:
         """Book the calls that killed processes had begun, with what was heard of them; answers how many.

@@ -268,6 +268,8 @@ class Gateway:
         attempt.served_model = draft.served_model
         call.notes.extend(note for note in draft.notes if note not in call.notes)
         attempt.service_tier = draft.served_tier
+        if units := self.books.units(attempt, trial.deployment):
+            attempt.usage = trial.counted(units, self.books.clock())
         attempt.upstream_response_id = draft.upstream_id
         if failure is not None:
             attempt.error_kind, attempt.error_message = failure.kind, failure.message

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from .price_list import NO_TERMS, PriceEntry, Terms
+
 Strategy = Literal[
     "simple-shuffle",  # by weight, else by rpm, else by tpm, else evenly
     "least-busy",  # the fewest calls in flight
@@ -86,6 +88,8 @@ class Deployment:
     """The model to price by, where the deployment's name says nothing (Azure)."""
     prices: Mapping[str, Any] = field(default_factory=dict)
     """Custom prices: `input_cost_per_token` and the like, in USD."""
+    terms: Terms = NO_TERMS
+    """What is agreed about its prices: uplift, discount, margin."""
     propagate_trace: bool = False
     allow_private_addresses: bool = False
 
@@ -185,6 +189,8 @@ class Config:
     general: GeneralSettings = field(default_factory=GeneralSettings)
     router: RouterSettings = field(default_factory=RouterSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    prices: tuple[PriceEntry, ...] = ()
+    """The operator's own price list, in the order of the file."""
     data_dir: Path = DEFAULT_DATA_DIR
     source: Path | None = None
     warnings: tuple[str, ...] = ()

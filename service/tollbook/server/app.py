@@ -29,6 +29,7 @@ from tollbook.pricing.book import PriceBook
 from tollbook.storage import Store, connect_store, open_store
 from tollbook.storage.keys import KeyTable
 from tollbook.storage.makers import MakerTable
+from tollbook.storage.prices import PriceTable
 from tollbook.telemetry import Telemetry
 from tollbook.version import VERSION
 
@@ -78,8 +79,9 @@ def create_app(
         table = KeyTable(data_dir)
         keys = Keys(table, master_key=settings.master_key)
         keys.watch()
-        book = PriceBook()
-        book.warm(config.deployments.values())
+        price_table = PriceTable(data_dir)
+        book = PriceBook(table=price_table, keeps=True)
+        book.warm(config.deployments.values(), config.prices)
         observers = [telemetry.observer] if telemetry.observer is not None else []
         makers = None if data_dir is None else MakerTable(data_dir)
         gateway = Gateway(config, books=Books(store, book, observers), environment=environment, makers=makers)
@@ -97,6 +99,8 @@ def create_app(
                 makers.close()
             keys.close()
             table.close()
+            book.close()
+            price_table.close()
             telemetry.stop()
 
     app = Litestar(
