@@ -1,4 +1,4 @@
-"""The report on spend: sums are exact, and what is unknown is counted, never added as 0."""
+"""The sums of the overview page: they are exact, and what is unknown is counted, never added as 0."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tollbook_analytics import calls, spend
-from tollbook_analytics.calls import SCHEMA
+from tollbook_analytics.calls import SCHEMA, calls, spend
 
 _KINDS = (
     "input", "cache_read", "cache_write", "cache_write_1h", "input_audio", "input_image", "cache_read_audio",
