@@ -3,9 +3,10 @@
     python -m bench.ledger /tmp/books --rows 10_000_000              30 days
     python -m bench.ledger /tmp/books --rows 50_000_000 --days 30
 
-200 keys in 40 teams, 50,000 end users, 25 models of 6 providers, conversations that grow and are read from a cache, retries,
-fallbacks, hedges, hang-ups, refusals, a model without a price, reported outcomes. The same seed gives the same rows. Sums hold as in
-real books: kinds of tokens add up, parts of a cost add up to it, exactly one row of a call is the one that answered.
+200 keys in 40 teams, 50,000 end users, 25 models of 6 providers, conversations that grow and are read from a cache,
+retries, fallbacks, hedges, hang-ups, refusals, a model without a price, reported outcomes. The same seed gives the same
+rows. Sums hold as in real books: kinds of tokens add up, parts of a cost add up to it, exactly one row of a call is the
+one that answered.
 """
 
 from __future__ import annotations
@@ -21,14 +22,21 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tollbook_analytics.ledger import LEDGER, MOMENT
+from tollbook_analytics.ledger import LEDGER
 
 Whole = npt.NDArray[np.int64]
 Real = npt.NDArray[np.float64]
 
 KEYS, TEAMS, USERS, TAGS = 200, 40, 50_000, 12
 
-SPEED = (("openai", 450, 80), ("anthropic", 700, 65), ("gemini", 500, 120), ("azure", 520, 75), ("bedrock", 800, 55), ("openai_like", 150, 200))
+SPEED = (
+    ("openai", 450, 80),
+    ("anthropic", 700, 65),
+    ("gemini", 500, 120),
+    ("azure", 520, 75),
+    ("bedrock", 800, 55),
+    ("openai_like", 150, 200),
+)
 """Providers, with the median milliseconds to the first output and the tokens a second."""
 
 MODELS: tuple[tuple[str, str, int, int, int, int], ...] = (
@@ -62,7 +70,16 @@ MODELS: tuple[tuple[str, str, int, int, int, int], ...] = (
 
 PROVIDERS = tuple(name for name, _, _ in SPEED)
 NAMES = tuple(name for name, *_ in MODELS)
-KINDS = ("rate_limit", "overloaded", "timeout", "connection", "server", "bad_request", "context_length", "content_filter")
+KINDS = (
+    "rate_limit",
+    "overloaded",
+    "timeout",
+    "connection",
+    "server",
+    "bad_request",
+    "context_length",
+    "content_filter",
+)
 
 
 @dataclass(frozen=True)
@@ -103,7 +120,7 @@ def day(of: date, rows: int, *, known: World, seed: int = 7) -> pl.DataFrame:
     weekday = 0.55 if of.weekday() > 4 else 1.18
     made = _conversations(chance, int(rows * weekday / 1.045), known)
     frame = _calls(chance, made, of, known)
-    lost = _lost(chance, frame)
+    lost = _lost(frame)
     return pl.concat([frame, lost]).sort("started", "call_id", "attempt")
 
 
@@ -120,12 +137,25 @@ def _conversations(chance: np.random.Generator, calls: int, known: World) -> dic
     model = known.models_of_key[key, chance.choice(4, many, p=[0.6, 0.25, 0.1, 0.05])]
     # Two humps of a working day on a base that never sleeps.
     hump = chance.choice(3, many, p=[0.25, 0.4, 0.35])
-    hour = np.where(hump == 0, chance.random(many) * 24, np.where(hump == 1, chance.normal(10, 1.6, many), chance.normal(15.5, 2, many)))
+    hour = np.where(
+        hump == 0,
+        chance.random(many) * 24,
+        np.where(hump == 1, chance.normal(10, 1.6, many), chance.normal(15.5, 2, many)),
+    )
     gap = chance.exponential(70, len(session))
     waited = np.cumsum(gap) - np.repeat(np.cumsum(gap)[first] - 0.0, turns)
     second = (hour[session] % 24) * 3600 + waited
     second = np.where(second >= 86_400, 86_399.9 - chance.random(len(session)) * 60, second)
-    return {"session": session, "turn": turn, "gap": gap, "second": second, "key": key[session], "user": user[session], "model": model[session], "first": first[session]}
+    return {
+        "session": session,
+        "turn": turn,
+        "gap": gap,
+        "second": second,
+        "key": key[session],
+        "user": user[session],
+        "model": model[session],
+        "first": first[session],
+    }
 
 
 def _calls(chance: np.random.Generator, made: dict[str, Any], of: date, known: World) -> pl.DataFrame:
@@ -264,8 +294,13 @@ def _named(made: pl.DataFrame) -> pl.DataFrame:
         "turn": pl.when(reached).then(pl.col("many")),
         "trace_id": pl.col("serial").hash(2).cast(pl.String).str.zfill(20),
         "task": pl.when(pl.col("judged") < 0.12).then(pl.format("task-{}", pl.col("first"))),
-        "success": pl.when((pl.col("judged") < 0.12) & reached).then((pl.col("judged") < 0.09) & (ended == "completed")),
-        "error_code": pl.when(ended == "rejected").then(pl.lit("rate_limit_exceeded")).when(failed).then(pl.lit("server_error")),
+        "success": pl.when((pl.col("judged") < 0.12) & reached).then(
+            (pl.col("judged") < 0.09) & (ended == "completed")
+        ),
+        "error_code": pl.when(ended == "rejected")
+        .then(pl.lit("rate_limit_exceeded"))
+        .when(failed)
+        .then(pl.lit("server_error")),
         "finish": pl.when(failed)
         .then(pl.lit("error"))
         .when((ended == "incomplete") & pl.col("truncated"))
@@ -278,7 +313,9 @@ def _named(made: pl.DataFrame) -> pl.DataFrame:
         "attempt": pl.when(multi).then(2).when(reached).then(1).cast(pl.Int64),
         "answered": pl.lit(True),
         "reason": pl.when(reached).then(pl.col("reason")),
-        "deployment": pl.when(reached).then(pl.format("{}/{}", _of(list(NAMES), "model_number"), pl.col("deployment_number"))),
+        "deployment": pl.when(reached).then(
+            pl.format("{}/{}", _of(list(NAMES), "model_number"), pl.col("deployment_number"))
+        ),
         "provider": pl.when(reached).then(_of(list(PROVIDERS), "provider_number")),
         "upstream_model": pl.when(reached).then(_of([f"{name}-2026" for name in NAMES], "model_number")),
         "requested_tier": pl.lit(None, pl.String),
@@ -292,7 +329,11 @@ def _named(made: pl.DataFrame) -> pl.DataFrame:
         .otherwise(pl.lit("provider")),
         "cost_status": pl.when(reached).then(pl.when(priced).then(pl.lit("priced")).otherwise(pl.lit("unpriced"))),
         "cost_nano": pl.when(reached & priced).then(pl.col("nano")),
-        **{name: pl.when(reached & priced).then(pl.col(name)) for name in LEDGER if name.startswith("cost_") and name.endswith("_nano") and name != "cost_nano"},
+        **{
+            name: pl.when(reached & priced).then(pl.col(name))
+            for name in LEDGER
+            if name.startswith("cost_") and name.endswith("_nano") and name != "cost_nano"
+        },
         "margin_nano": pl.lit(0, pl.Int64),
         "input_rate_pico": pl.when(reached & priced).then(pl.col("rate")),
         "price_version": pl.when(reached & priced).then(pl.lit("genai-prices 0.2.3")),
@@ -305,11 +346,14 @@ def _named(made: pl.DataFrame) -> pl.DataFrame:
         "replayed": pl.col("reason") == "fallback",
     }
     made = made.with_columns((pl.col("serial") - 1).alias("before"))
-    columns = [(known[name] if name in known else pl.col(name) if name in made.columns else pl.lit(0)).cast(kind).alias(name) for name, kind in LEDGER.items()]
+    columns = [
+        (known[name] if name in known else pl.col(name) if name in made.columns else pl.lit(0)).cast(kind).alias(name)
+        for name, kind in LEDGER.items()
+    ]
     return made.lazy().select(columns).collect()
 
 
-def _lost(chance: np.random.Generator, calls: pl.DataFrame) -> pl.DataFrame:
+def _lost(calls: pl.DataFrame) -> pl.DataFrame:
     """The attempts before those that were a retry, a fallback or a hedge: what they used was paid for as well."""
     first = calls.lazy().filter(pl.col("attempt") == 2)
     hedged = pl.col("reason") == "hedge"
@@ -319,7 +363,9 @@ def _lost(chance: np.random.Generator, calls: pl.DataFrame) -> pl.DataFrame:
         pl.lit(False).alias("answered"),
         pl.lit("initial").alias("reason"),
         pl.when(hedged).then(pl.lit("cancelled")).otherwise(pl.lit("failed")).alias("attempt_outcome"),
-        pl.when(~hedged).then(pl.lit(pl.Series(KINDS)).gather((pl.col("status") + pl.col("turn")) % 5)).alias("error_kind"),
+        pl.when(~hedged)
+        .then(pl.lit(pl.Series(KINDS)).gather((pl.col("status") + pl.col("turn")) % 5))
+        .alias("error_kind"),
         pl.when(hedged).then(pl.lit("estimated")).otherwise(pl.lit("none")).alias("usage_source"),
         *(pl.when(hedged).then(pl.col(name)).otherwise(pl.col(name) * 0).alias(name) for name in nothing),
         (pl.col("attempt_ms") * 0.6).alias("attempt_ms"),

@@ -23,8 +23,9 @@ BUDGETS: Mapping[str, Type] = {
     "limit_nano": pl.Int64,
     "window": pl.String,
 }
-"""A budget: `scope` is "all", or what it is for (key, team, end_user, model, provider, deployment); `subject` whose (an id, for a key also its
-alias; * stands for anything), null for all. `window` is day, week or month by the calendar, a length that rolls (24h, 30d), or total."""
+"""A budget: `scope` is "all", or what it is for (key, team, end_user, model, provider, deployment); `subject` whose (an
+id, for a key also its alias; * stands for anything), null for all. `window` is day, week or month by the calendar, a
+length that rolls (24h, 30d), or total."""
 
 SCOPES = ("all", "key", "team", "end_user", "model", "provider", "deployment")
 
@@ -49,9 +50,10 @@ class Period(NamedTuple):
 def budgets(frame: pl.LazyFrame, limits: pl.DataFrame, now: datetime, zone: str = "UTC") -> pl.DataFrame:
     """A row for each budget, the fullest first.
 
-    `spent_nano` is of the period from `since` to now, and a lower bound where `unpriced` is above 0. `pace_nano` is nano-USD a day,
-    `projected_nano` what the period ends with at that pace (null for `total`). `breach` is when the limit was passed, to the hour, or
-    will be; null if that is not before the period's end. `state` is "breached", "at risk" (it will be), or "within".
+    `spent_nano` is of the period from `since` to now, and a lower bound where `unpriced` is above 0. `pace_nano` is
+    nano-USD a day, `projected_nano` what the period ends with at that pace (null for `total`). `breach` is when the limit
+    was passed, to the hour, or will be; null if that is not before the period's end. `state` is "breached", "at risk" (it
+    will be), or "within".
     """
     told = checked(limits)
     rows = []
@@ -60,7 +62,7 @@ def budgets(frame: pl.LazyFrame, limits: pl.DataFrame, now: datetime, zone: str 
         hourly = _hourly(frame, scope, period, now, zone)
         mine = [budget for budget in told if (budget["scope"], budget["window"]) == (scope, kind)]
         rows += [_state(budget, period, _of(hourly, budget), now) for budget in mine]
-    schema = {
+    schema: dict[str, Type] = {
         "name": pl.String, "scope": pl.String, "subject": pl.String, "window": pl.String, "since": MOMENT, "resets": MOMENT,
         "limit_nano": pl.Int64, "spent_nano": pl.Int64, "unpriced": pl.Int64, "left_nano": pl.Int64, "used_share": pl.Float64,
         "pace_nano": pl.Int64, "projected_nano": pl.Int64, "breach": MOMENT, "state": pl.String,
@@ -73,21 +75,30 @@ def budgets(frame: pl.LazyFrame, limits: pl.DataFrame, now: datetime, zone: str 
 def burn_down(frame: pl.LazyFrame, limits: pl.DataFrame, now: datetime, zone: str = "UTC") -> pl.DataFrame:
     """A row for each budget and day of its period up to now: spent on that day, so far, and left at its end.
 
-    `even_nano` is what would be left then if the limit were spent evenly over the period; null for one that does not end. Days before the
-    first spend of a `total` are left out.
+    `even_nano` is what would be left then if the limit were spent evenly over the period; null for one that does not end.
+    Days before the first spend of a `total` are left out.
     """
     rows: list[tuple[Any, ...]] = []
     for budget in checked(limits):
         period = _period(budget["window"], now, zone)
         spent = _of(_hourly(frame, budget["scope"], period, now, zone), budget).filter("counts")
-        begun = period.start if period.length else max(period.start, spent[TIME].min() or now)
+        begun = period.start if period.length else _first(spent, now)
         left = budget["limit_nano"]
         for day in Window(begun, now, zone).buckets("day"):
-            nano = int(spent.filter(pl.col(TIME) >= max(day.start, begun - HOUR), pl.col(TIME) < day.end)["cost_nano"].sum())
+            nano = int(
+                spent.filter(pl.col(TIME) >= max(day.start, begun - HOUR), pl.col(TIME) < day.end)["cost_nano"].sum()
+            )
             left -= nano
             even = _even(budget["limit_nano"], period, min(day.end, now))
             rows.append((budget["name"], max(day.start, begun), nano, budget["limit_nano"] - left, left, even))
-    schema = {"name": pl.String, TIME: MOMENT, "cost_nano": pl.Int64, "so_far_nano": pl.Int64, "left_nano": pl.Int64, "even_nano": pl.Int64}
+    schema: dict[str, Type] = {
+        "name": pl.String,
+        TIME: MOMENT,
+        "cost_nano": pl.Int64,
+        "so_far_nano": pl.Int64,
+        "left_nano": pl.Int64,
+        "even_nano": pl.Int64,
+    }
     return pl.DataFrame(rows, schema=schema, orient="row").with_columns(pl.col(TIME).dt.convert_time_zone(zone))
 
 
@@ -108,7 +119,9 @@ def checked(limits: pl.DataFrame) -> list[dict[str, Any]]:
         if budget["limit_nano"] is None or budget["limit_nano"] <= 0:
             raise ReportError(f"{called} has no limit above 0")
         if not re.fullmatch(r"day|week|month|total|[1-9][0-9]{0,4}[hd]", budget["window"] or ""):
-            raise ReportError(f"{called} has the window {budget['window']!r}: there is day, week, month, total, and such as 24h and 30d")
+            raise ReportError(
+                f"{called} has the window {budget['window']!r}: there is day, week, month, total, and such as 24h and 30d"
+            )
     return told
 
 
@@ -124,11 +137,14 @@ def _period(window: str, now: datetime, zone: str) -> Period:
 
 
 def _hourly(frame: pl.LazyFrame, scope: str, period: Period, now: datetime, zone: str) -> pl.DataFrame:
-    """Spend by subject and hour, from the beginning of the period or of the look back, whichever is earlier; `counts` within the period."""
+    """Spend by subject and hour, from the beginning of the period or of the look back, whichever is earlier; `counts`
+    within the period."""
     seen = Window(min(period.start, now - LOOKBACK), now, zone)
     sums = {"cost_nano": pl.col("cost_nano"), "unpriced": counted(UNPRICED)}
     also = {"counts": pl.col("started") >= literal(period.start)}
-    return add_up(frame, seen, sums, by=() if scope == "all" else (scope,), every="hour", also=also)
+    by = () if scope == "all" else (scope,)
+    found = add_up(frame, seen, sums, by=by, every="hour", also=also)
+    return found.with_columns(pl.col(TIME).dt.convert_time_zone("UTC"))
 
 
 def _of(hourly: pl.DataFrame, budget: Mapping[str, Any]) -> pl.DataFrame:
@@ -147,7 +163,7 @@ def _state(budget: Mapping[str, Any], period: Period, hourly: pl.DataFrame, now:
     spent, unpriced = int(counting["cost_nano"].sum()), int(counting["unpriced"].sum())
     recent = hourly.filter(pl.col(TIME) >= now - LOOKBACK, pl.col("cost_nano") > 0)
     lately = int(recent["cost_nano"].sum())
-    took = max(now - (recent[TIME].min() or now), HOUR) if lately else DAY
+    took = max(now - _first(recent, now), HOUR)
     pace = lately * (DAY // _MICROSECOND) // (took // _MICROSECOND)
     if period.end is not None:
         projected: int | None = spent + pace * ((period.end - now) // _MICROSECOND) // (DAY // _MICROSECOND)
@@ -158,6 +174,12 @@ def _state(budget: Mapping[str, Any], period: Period, hourly: pl.DataFrame, now:
     state = "breached" if len(passed) else "within" if breach is None else "at risk"
     head = (budget["name"], budget["scope"], budget["subject"], budget["window"], period.start, period.end)
     return (*head, limit, spent, unpriced, limit - spent, spent / limit, pace, projected, breach, state)
+
+
+def _first(hours: pl.DataFrame, otherwise: datetime) -> datetime:
+    """The first of some hours."""
+    found = hours[TIME].min()
+    return found if isinstance(found, datetime) else otherwise
 
 
 def _breach(left: int, pace: int, projected: int | None, limit: int, now: datetime) -> datetime | None:

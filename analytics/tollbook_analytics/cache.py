@@ -16,7 +16,8 @@ from .window import Every, Window
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """What is assumed of the tokens that a cache might have held: whole percents, for nobody can see repeated prefixes in counts."""
+    """What is assumed of the tokens that a cache might have held: whole percents, for nobody can see repeated prefixes in
+    counts."""
 
     repeated_percent: int = 80
     """Of the uncached input of follow-up turns: how much had been sent in the turn before."""
@@ -44,13 +45,13 @@ def cache(
     by: Iterable[str] = (),
     every: Every | None = None,
     *,
-    missed: Missed = Missed(),  # noqa: B008 - frozen
+    missed: Missed = Missed(),
 ) -> pl.DataFrame:
     """Savings for each group: `net_nano` is what reads saved (`saved_nano`) less what writes cost extra (`premium_nano`).
 
-    Both compare with plain input at the rate that was applied to the same attempt; `unknown` counts attempts with cached tokens
-    whose rate is not known, and which are in neither. `hit_share` is the part of all input that was read from a cache. `missed_nano`
-    is an estimate: see `Missed.assumptions`.
+    Both compare with plain input at the rate that was applied to the same attempt; `unknown` counts attempts with cached
+    tokens whose rate is not known, and which are in neither. `hit_share` is the part of all input that was read from a
+    cache. `missed_nano` is an estimate: see `Missed.assumptions`.
     """
     names = checked(by)
     cached = pl.sum_horizontal("cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens") > 0
@@ -74,7 +75,15 @@ def cache(
         _percent("missed_nano", missed.repeated_percent * (100 - missed.read_percent), 10_000),
     )
     keys = [name for name in found.columns if name in (*names, "key_alias", "time")]
-    numbers = ["calls", "input_tokens", "cache_read_tokens", "cache_write_tokens", "hit_share", "saved_nano", "premium_nano"]
+    numbers = [
+        "calls",
+        "input_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "hit_share",
+        "saved_nano",
+        "premium_nano",
+    ]
     columns = [*keys, *numbers, "net_nano", "unknown", "missed_tokens", "missed_nano", "cost_nano", "unpriced"]
     return ordered(found, *names, rank="net_nano").select(columns)
 

@@ -22,10 +22,11 @@ LONG = 50
 def conversations(frame: pl.LazyFrame, window: Window, *, top: int = 100, rank: Rank = "cost_nano") -> pl.DataFrame:
     """The `top` conversations of the window, the first by `rank`, by their session: one row each.
 
-    `context_growth` is how much longer the input of the last turn was than that of the first (3.0: three times). `repeated_tokens` is
-    input that the turn before had sent or been answered already, and `repeated_share` its part of all input; turns whose parent
-    was made outside of the window, or is not in the ledger, repeat nothing. `moved` turns were answered elsewhere than their parent, so that
-    the history had to be sent anew. Costs are of all attempts, tokens of those that answered.
+    `context_growth` is how much longer the input of the last turn was than that of the first (3.0: three times).
+    `repeated_tokens` is input that the turn before had sent or been answered already, and `repeated_share` its part of
+    all input; turns whose parent was made outside of the window, or is not in the ledger, repeat nothing. `moved` turns
+    were answered elsewhere than their parent, so that the history had to be sent anew. Costs are of all attempts, tokens
+    of those that answered.
     """
     if rank not in get_args(Rank):
         raise ReportError(f"conversations cannot be ranked by {rank!r}: there is {', '.join(get_args(Rank))}")
@@ -68,7 +69,7 @@ def turns(frame: pl.LazyFrame, window: Window, by: Iterable[str] = (), every: Ev
     answered = {"calls": counted(ANSWERED), "input_tokens": pl.when(ANSWERED).then("input_tokens")}
     cached = {"cache_read_tokens": pl.when(ANSWERED).then("cache_read_tokens")}
     also = {"turn": pl.col("turn").clip(upper_bound=LONG)}
-    found = known(add_up(frame, window, answered | cached | MONEY, by=names, every=every, also=also))
+    found = known(add_up(frame, window, {**answered, **cached, **MONEY}, by=names, every=every, also=also))
     found = found.filter(pl.col("turn").is_not_null()).with_columns(
         (pl.col("cost_nano") / pl.col("calls")).round().cast(pl.Int64).alias("nano_per_turn"),
         (pl.col("input_tokens") / pl.col("calls")).round().cast(pl.Int64).alias("input_per_turn"),
@@ -94,8 +95,8 @@ def conversation(frame: pl.LazyFrame, window: Window, session: str) -> pl.DataFr
 
 
 def _chosen(frame: pl.LazyFrame, window: Window, top: int, rank: Rank) -> pl.Series:
-    """The hashes of the first sessions. Millions of ids need half the time and memory as numbers; whoever shares a hash is sorted out
-    later."""
+    """The hashes of the first sessions. Millions of ids need half the time and memory as numbers; whoever shares a hash
+    is sorted out later."""
     selected = within(frame, window).filter(pl.col("session_id").is_not_null())
     orders = {
         "cost_nano": pl.col("cost_nano").sum(),
@@ -109,19 +110,37 @@ def _chosen(frame: pl.LazyFrame, window: Window, top: int, rank: Rank) -> pl.Ser
 
 
 def _turns(frame: pl.LazyFrame) -> pl.DataFrame:
-    """A row for each call: its cost over all attempts, the tokens of the attempt that answered, what of its input was sent before."""
-    first = ["key_id", "key_alias", "end_user", "model", "started", "turn", "response_id", "previous_response_id", "outcome", "replayed"]
+    """A row for each call: its cost over all attempts, the tokens of the attempt that answered, what of its input was
+    sent before."""
+    first = [
+        "key_id",
+        "key_alias",
+        "end_user",
+        "model",
+        "started",
+        "turn",
+        "response_id",
+        "previous_response_id",
+        "outcome",
+        "replayed",
+    ]
     answer = ["deployment", "input_tokens", "output_tokens", "cache_read_tokens"]
     money = [expression.sum().alias(name) for name, expression in MONEY.items()]
     calls = collect(
         frame.group_by("session_id", "call_id").agg(
-            *(pl.col(name).first() for name in first), *(pl.col(name).filter(ANSWERED).first() for name in answer), *money
+            *(pl.col(name).first() for name in first),
+            *(pl.col(name).filter(ANSWERED).first() for name in answer),
+            *money,
         )
     ).rename({"session_id": "session"})
     parents = calls.select(
-        "session", pl.col("response_id").alias("previous_response_id"), (pl.col("input_tokens") + pl.col("output_tokens")).alias("before")
+        "session",
+        pl.col("response_id").alias("previous_response_id"),
+        (pl.col("input_tokens") + pl.col("output_tokens")).alias("before"),
     ).drop_nulls()
-    joined = calls.join(parents.unique(["session", "previous_response_id"]), on=["session", "previous_response_id"], how="left")
+    joined = calls.join(
+        parents.unique(["session", "previous_response_id"]), on=["session", "previous_response_id"], how="left"
+    )
     repeated = pl.min_horizontal("input_tokens", "before")
     return joined.with_columns(
         pl.when(pl.col("before").is_not_null()).then(repeated).otherwise(0).alias("repeated_tokens"),

@@ -26,7 +26,11 @@ def economics(frame: pl.LazyFrame, window: Window, by: Iterable[str] = (), every
     keys = [*([TIME] if every else []), *names]
     for table in (_users(frame, window, names, every), _tasks(frame, window, names, every)):
         told = labelled(table, window, every) if every else table
-        found = found.join(told, on=keys, how="left", nulls_equal=True) if keys else pl.concat([found, told], how="horizontal")
+        found = (
+            found.join(told, on=keys, how="left", nulls_equal=True)
+            if keys
+            else pl.concat([found, told], how="horizontal")
+        )
     whole = ["users", "tasks", "judged", "succeeded", "tasks_nano", "judged_nano"]
     found = found.with_columns(pl.col(whole).fill_null(0)).with_columns(
         _each("cost_nano", "calls", "nano_per_call"),
@@ -37,7 +41,9 @@ def economics(frame: pl.LazyFrame, window: Window, by: Iterable[str] = (), every
     )
     shown = ["calls", "cost_nano", "unpriced", "nano_per_call", "users", "nano_per_user", "tasks", "nano_per_task"]
     columns = [name for name in found.columns if name in (*keys, "key_alias")]
-    return ordered(found, *names).select(*columns, *shown, "judged", "succeeded", "success_share", "judged_nano", "nano_per_success")
+    return ordered(found, *names).select(
+        *columns, *shown, "judged", "succeeded", "success_share", "judged_nano", "nano_per_success"
+    )
 
 
 def _users(frame: pl.LazyFrame, window: Window, names: tuple[str, ...], every: Every | None) -> pl.DataFrame:
@@ -64,7 +70,9 @@ def _tasks(frame: pl.LazyFrame, window: Window, names: tuple[str, ...], every: E
         pl.col("_nano").sum().alias("tasks_nano"),
         pl.when(known_outcome).then("_nano").sum().alias("judged_nano"),
     ]
-    return narrow(collect(tasks.group_by(list(keys)).agg(sums) if keys else tasks.select(sums)), ["tasks_nano", "judged_nano"])
+    return narrow(
+        collect(tasks.group_by(list(keys)).agg(sums) if keys else tasks.select(sums)), ["tasks_nano", "judged_nano"]
+    )
 
 
 def _each(nano: str, units: str, name: str) -> pl.Expr:

@@ -1,10 +1,10 @@
 """What can be wrong with a question to the books.
 
-    InvalidRequest (tollbook)
-    └── ReportError          a report that cannot be made; the message says what to change
-        ├── NotALedger       a frame without the columns of the ledger, or with others under their names
-        ├── TooCoarse        hours were given where the answer needs single attempts
-        └── Overflow         a sum that does not fit 64 bits: a report would rather fail than be wrong
+InvalidRequest (tollbook)
+└── ReportError          a report that cannot be made; the message says what to change
+    ├── NotALedger       a frame without the columns of the ledger, or with others under their names
+    ├── TooCoarse        hours were given where the answer needs single attempts
+    └── Overflow         a sum that does not fit 64 bits: a report would rather fail than be wrong
 """
 
 from __future__ import annotations

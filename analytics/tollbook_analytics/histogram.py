@@ -1,9 +1,9 @@
 """Percentiles that can be merged: counts in buckets, each a little wider than the one before.
 
-Bucket `i` holds what is at least 2^(i/16) and less than 2^((i+1)/16): the exponential histogram of OpenTelemetry at scale 4
-(https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram), with closed lower edges. Counts of two stretches of
-time, or of two models, add up to those of both. A percentile told from the counts is within `BOUND` of the exact one, because
-both are in the same bucket.
+Bucket `i` holds what is at least 2^(i/16) and less than 2^((i+1)/16): the exponential histogram of OpenTelemetry at scale
+4 (https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram), with closed lower edges. Counts of
+two stretches of time, or of two models, add up to those of both. A percentile told from the counts is within `BOUND` of
+the exact one, because both are in the same bucket.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def percentiles(counts: pl.DataFrame, by: Sequence[str], percents: Sequence[int]
         (rows.sum().over(group) if group else rows.sum()).alias("count"),
     )
     ranks = [
-        middle(pl.col("bucket").filter(pl.col("_so_far") >= rank(pl.col("count"), percent)).first()).alias(f"p{percent}")
+        middle(pl.col("bucket").filter(pl.col("_so_far") >= rank(pl.col("count"), percent)).first()).alias(
+            f"p{percent}"
+        )
         for percent in percents
     ]
     chosen = [pl.col("count").first(), *ranks]
@@ -60,7 +62,12 @@ def exact(value: str, percents: Sequence[int] = PERCENTILES) -> list[pl.Expr]:
     column = pl.col(value).drop_nulls()
     return [
         column.len().cast(pl.Int64).alias("count"),
-        *(column.sort().get((rank(column.len().cast(pl.Int64), percent) - 1).cast(pl.Int64), null_on_oob=True).alias(f"p{percent}") for percent in percents),
+        *(
+            column.sort()
+            .get((rank(column.len().cast(pl.Int64), percent) - 1).cast(pl.Int64), null_on_oob=True)
+            .alias(f"p{percent}")
+            for percent in percents
+        ),
     ]
 
 

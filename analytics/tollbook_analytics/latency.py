@@ -14,7 +14,7 @@ from .dimensions import checked
 from .histogram import BOUND, bucket, middle, percentiles
 from .histogram import exact as exactly
 from .measures import UNPRICED
-from .totals import TIME, WIDE, collect, grouped, labelled, narrow, ordered, with_aliases
+from .totals import TIME, WIDE, aliased, collect, grouped, labelled, narrow, ordered, with_aliases
 from .window import Every, Window
 
 EXACT_ROWS = 100_000
@@ -58,11 +58,15 @@ def latency(
     keys = [*([TIME] if every else []), *names]
     found = _exact(frame, window, names, every, exact)
     if found is None:
-        found = percentiles(counts(frame, window, names, every), [*keys, "metric"]).with_columns(error_bound=pl.lit(BOUND))
+        found = percentiles(counts(frame, window, names, every), [*keys, "metric"]).with_columns(
+            error_bound=pl.lit(BOUND)
+        )
     if every is not None:
         found = labelled(found, window, every)
     order = pl.col("metric").replace_strict(list(METRICS), range(len(METRICS)))
-    found = found.sort(*keys, order, nulls_last=True).select(*keys, "metric", "count", "p50", "p95", "p99", "error_bound")
+    found = found.sort(*keys, order, nulls_last=True).select(
+        *keys, "metric", "count", "p50", "p95", "p99", "error_bound"
+    )
     return with_aliases(found, frame, window) if "key" in names else found
 
 
@@ -72,10 +76,13 @@ def counts(frame: pl.LazyFrame, window: Window, names: tuple[str, ...], every: E
     selected, keys = grouped(frame, window, names, every)
     sums = [pl.col("rows").sum(), pl.col("cost_nano").cast(WIDE).sum(), pl.col("unpriced").sum()]
     if rolled:
-        return collect(selected.group_by(**keys, metric=pl.col("metric"), bucket=pl.col("bucket")).agg(sums))
+        return collect(selected.group_by(*aliased(keys), "metric", "bucket").agg(sums))
     told = selected.filter(answered()).with_columns(pl.when(UNPRICED).then("rows").otherwise(0).alias("unpriced"))
     histograms = [
-        told.group_by(**keys, bucket=bucket(metric(name))).agg(sums).with_columns(pl.lit(name).alias("metric")) for name in METRICS
+        told.group_by(*aliased(keys), bucket(metric(name)).alias("bucket"))
+        .agg(sums)
+        .with_columns(pl.lit(name).alias("metric"))
+        for name in METRICS
     ]
     return collect(pl.concat(histograms)).filter(pl.col("bucket").is_not_null())
 
@@ -119,7 +126,11 @@ def latency_cost(frame: pl.LazyFrame, window: Window, by: Iterable[str] = ("mode
     for name, percents in wide.items():
         of_metric = percentiles(told.filter(pl.col("metric") == name), group, percents).drop("count")
         renamed = of_metric.rename({f"p{percent}": f"{name}_p{percent}" for percent in percents})
-        found = found.join(renamed, on=group, how="left", nulls_equal=True) if group else pl.concat([found, renamed], how="horizontal")
+        found = (
+            found.join(renamed, on=group, how="left", nulls_equal=True)
+            if group
+            else pl.concat([found, renamed], how="horizontal")
+        )
     priced = pl.col("calls") - pl.col("unpriced")
     found = found.with_columns(
         cost_nano=pl.when((priced > 0) | (pl.col("unpriced") == 0)).then("cost_nano"),
@@ -141,8 +152,12 @@ def latency_bands(frame: pl.LazyFrame, window: Window) -> pl.DataFrame:
         band = pl.when(middle(pl.col("bucket")) >= edge).then(number).otherwise(band)
     sums = [pl.col("rows").sum().alias("calls"), pl.col("cost_nano").sum(), pl.col("unpriced").sum()]
     found = narrow(told.group_by(band=band.cast(pl.Int64)).agg(sums), ["cost_nano"])
-    bands = pl.DataFrame({"band": range(len(edges)), "from_ms": edges, "to_ms": [*BANDS, None]}, schema_overrides={"band": pl.Int64})
-    filled = bands.join(found, on="band", how="left").with_columns(pl.col("calls", "cost_nano", "unpriced").fill_null(0))
+    bands = pl.DataFrame(
+        {"band": range(len(edges)), "from_ms": edges, "to_ms": [*BANDS, None]}, schema_overrides={"band": pl.Int64}
+    )
+    filled = bands.join(found, on="band", how="left").with_columns(
+        pl.col("calls", "cost_nano", "unpriced").fill_null(0)
+    )
     known = (pl.col("calls") > pl.col("unpriced")) | (pl.col("unpriced") == 0)
     return filled.sort("band").select(
         "from_ms",

@@ -1,7 +1,8 @@
 """The ledger: one row for each attempt, with the call it served.
 
-A call that reached no upstream has one row whose attempt columns are null. Exactly one row of a call is `answered`: that of the
-attempt whose answer the client got, or of the last one. What belongs to the call (outcome, durations) is repeated on all its rows.
+A call that reached no upstream has one row whose attempt columns are null. Exactly one row of a call is `answered`: that
+of the attempt whose answer the client got, or of the last one. What belongs to the call (outcome, durations) is repeated
+on all its rows.
 
 Times are UTC to the microsecond. Money is integer nano-USD (10^-9), rates are integer pico-USD (10^-12) per token. Null is
 unknown, never zero.
@@ -113,24 +114,38 @@ LEDGER: Mapping[str, Type] = {**CALL, **ATTEMPT, **TIMES}
 def ledger(frame: pl.LazyFrame) -> pl.LazyFrame:
     """The frame with the columns and types of `LEDGER`, whatever reader it came from.
 
-    Names in a dictionary encoding become text, times without a zone are UTC, whole numbers in decimals become Int64 (what does not
-    fit raises when it is read). A column that does not exist yet in older books may be missing if it may be null.
-    Raises NotALedger, naming every column that is missing or has no fitting type.
+    Names in a dictionary encoding become text, times without a zone are UTC, whole numbers in decimals become Int64 (what
+    does not fit raises when it is read). A column that does not exist yet in older books may be missing if it may be
+    null. Raises NotALedger, naming every column that is missing or has no fitting type.
     """
     found = frame.collect_schema()
     missing = [name for name in LEDGER if name not in found and name in REQUIRED]
-    strange = [f"{name} ({found[name]})" for name, kind in LEDGER.items() if name in found and not _fits(found[name], kind)]
+    strange = [
+        f"{name} ({found[name]})" for name, kind in LEDGER.items() if name in found and not _fits(found[name], kind)
+    ]
     if missing or strange:
         told = [f"without {', '.join(missing)}"] if missing else []
         told += [f"with other types in {', '.join(strange)}"] if strange else []
         raise NotALedger(f"this is not a ledger: it is {' and '.join(told)}")
     return frame.select(
-        _cast(name, found[name], kind) if name in found else pl.lit(None, kind).alias(name) for name, kind in LEDGER.items()
+        _cast(name, found[name], kind) if name in found else pl.lit(None, kind).alias(name)
+        for name, kind in LEDGER.items()
     )
 
 
 REQUIRED = frozenset(
-    ("call_id", "started", "operation", "outcome", "model", "answered", "cost_status", "cost_nano", "input_tokens", "output_tokens")
+    (
+        "call_id",
+        "started",
+        "operation",
+        "outcome",
+        "model",
+        "answered",
+        "cost_status",
+        "cost_nano",
+        "input_tokens",
+        "output_tokens",
+    )
 )
 """Without these nothing can be said."""
 
@@ -141,7 +156,7 @@ def empty() -> pl.LazyFrame:
 
 
 def _fits(found: pl.DataType, kind: Type) -> bool:
-    if found == kind or found == pl.Null:
+    if found in (kind, pl.Null):
         return True
     if kind == pl.String:
         return found in (pl.Categorical, pl.Enum)

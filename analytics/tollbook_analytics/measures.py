@@ -66,4 +66,3 @@ def known(frame: pl.DataFrame) -> pl.DataFrame:
     """Sums of `MONEY` as they are told: `cost_nano` is null where nothing that was spent is known. Drops `priced`."""
     nothing = (pl.col("priced") == 0) & (pl.col("unpriced") > 0)
     return frame.with_columns(cost_nano=pl.when(~nothing).then("cost_nano")).drop("priced")
-

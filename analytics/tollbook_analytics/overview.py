@@ -9,7 +9,7 @@ import polars as pl
 
 from .histogram import bucket, percentiles
 from .latency import answered, metric
-from .ledger import MOMENT
+from .ledger import MOMENT, Type
 from .measures import CACHE, MONEY, VOLUME, counted, ended, known
 from .totals import WIDE, collect, literal, narrow, require, share, within
 from .waste import followed, kind_of_waste
@@ -26,18 +26,28 @@ SUMS = {
     **MONEY,
     **CACHE,
     "wasted_nano": pl.when(_VAIN).then("cost_nano"),
-    "unpriced_tokens": pl.when(pl.col("cost_status") == "unpriced").then(pl.col("input_tokens") + pl.col("output_tokens")),
+    "unpriced_tokens": pl.when(pl.col("cost_status") == "unpriced").then(
+        pl.col("input_tokens") + pl.col("output_tokens")
+    ),
 }
 
 
-def overview(frame: pl.LazyFrame, windows: Mapping[str, Window], *, latencies: pl.LazyFrame | None = None) -> pl.DataFrame:
-    """Two rows for each window by its name: the window, and (`before`) the equal period before it. The books are read once or twice.
+def overview(
+    frame: pl.LazyFrame, windows: Mapping[str, Window], *, latencies: pl.LazyFrame | None = None
+) -> pl.DataFrame:
+    """Two rows for each window by its name: the window, and (`before`) the equal period before it. The books are read
+    once or twice.
 
-    Errors are calls that gave the client one. `saved_net_nano` is what caches saved less what writing to them cost, `wasted_nano` what
-    attempts in vain cost, `first_output_p50` and `_p95` milliseconds within `histogram.BOUND`. `newest` is when the last call of the
-    window began. Percentiles come from `latencies` if given, else from the ledger itself.
+    Errors are calls that gave the client one. `saved_net_nano` is what caches saved less what writing to them cost,
+    `wasted_nano` what attempts in vain cost, `first_output_p50` and `_p95` milliseconds within `histogram.BOUND`.
+    `newest` is when the last call of the window began. Percentiles come from `latencies` if given, else from the ledger
+    itself.
     """
-    told = [(name, before, each) for name, window in windows.items() for before, each in ((False, window), (True, window.previous()))]
+    told = [
+        (name, before, each)
+        for name, window in windows.items()
+        for before, each in ((False, window), (True, window.previous()))
+    ]
     edges = sorted({edge for _, _, each in told for edge in (each.start, each.end)})
     hull = Window(edges[0], edges[-1]) if edges else NOTHING
     source = followed(frame, hull)
@@ -53,7 +63,10 @@ def overview(frame: pl.LazyFrame, windows: Mapping[str, Window], *, latencies: p
         pl.col("start").first(), pl.col("end").first(), *(pl.col(name).sum() for name in SUMS), pl.col("newest").max()
     )
     found = known(narrow(found, list(SUMS))).join(
-        _waits(frame if latencies is None else latencies, hull, edges, frames), on=["window", "before"], how="left", maintain_order="left"
+        _waits(frame if latencies is None else latencies, hull, edges, frames),
+        on=["window", "before"],
+        how="left",
+        maintain_order="left",
     )
     zone = next(iter(windows.values())).zone if len({window.zone for window in windows.values()}) == 1 else "UTC"
     times = [pl.col(name).dt.convert_time_zone(zone) for name in ("start", "end", "newest")]
@@ -64,7 +77,18 @@ def overview(frame: pl.LazyFrame, windows: Mapping[str, Window], *, latencies: p
         share("cache_read_tokens", "input_tokens").alias("hit_share"),
         share("wasted_nano", "cost_nano").alias("waste_share"),
     ).select(
-        *("window", "before", "start", "end", "calls", "errors", "error_share", "input_tokens", "output_tokens", "cost_nano"),
+        *(
+            "window",
+            "before",
+            "start",
+            "end",
+            "calls",
+            "errors",
+            "error_share",
+            "input_tokens",
+            "output_tokens",
+            "cost_nano",
+        ),
         *("unpriced", "unpriced_tokens", "hit_share", "saved_net_nano", "wasted_nano", "waste_share"),
         *("first_output_p50", "first_output_p95", "newest"),
     )
@@ -75,7 +99,9 @@ NOTHING = Window(datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=U
 
 def _part(edges: list[datetime]) -> pl.Expr:
     """Between which two edges a row is: the number of the first."""
-    return pl.sum_horizontal(pl.lit(-1), *((pl.col("started") >= literal(edge)).cast(pl.Int64) for edge in edges)).cast(pl.Int64)
+    return pl.sum_horizontal(pl.lit(-1), *((pl.col("started") >= literal(edge)).cast(pl.Int64) for edge in edges)).cast(
+        pl.Int64
+    )
 
 
 def _stretches(told: list[tuple[str, bool, Window]], edges: list[datetime]) -> pl.DataFrame:
@@ -85,7 +111,13 @@ def _stretches(told: list[tuple[str, bool, Window]], edges: list[datetime]) -> p
         for name, before, each in told
         for part in (range(edges.index(each.start), edges.index(each.end)) if each.start < each.end else (-2,))
     ]
-    schema = {"window": pl.String, "before": pl.Boolean, "start": MOMENT, "end": MOMENT, "part": pl.Int64}
+    schema: dict[str, Type] = {
+        "window": pl.String,
+        "before": pl.Boolean,
+        "start": MOMENT,
+        "end": MOMENT,
+        "part": pl.Int64,
+    }
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -94,19 +126,26 @@ def _waits(frame: pl.LazyFrame, hull: Window, edges: list[datetime], stretches: 
     columns = frame.collect_schema()
     counted_in = within(frame, hull)
     if "bucket" in columns:
-        told = counted_in.filter(pl.col("metric") == "first_output_ms").select(_part(edges).alias("part"), "bucket", "rows")
+        told = counted_in.filter(pl.col("metric") == "first_output_ms").select(
+            _part(edges).alias("part"), "bucket", "rows"
+        )
     elif "first_output_ms" in columns:
-        told = counted_in.filter(answered()).select(_part(edges).alias("part"), bucket(metric("first_output_ms")).alias("bucket"), "rows")
+        told = counted_in.filter(answered()).select(
+            _part(edges).alias("part"), bucket(metric("first_output_ms")).alias("bucket"), "rows"
+        )
     else:
         told = pl.LazyFrame(schema={"part": pl.Int64, "bucket": pl.Int16, "rows": pl.Int64})
     counts = collect(told.group_by("part", "bucket").agg(pl.col("rows").sum())).filter(pl.col("bucket").is_not_null())
     of_window = stretches.join(counts, on="part").select("window", "before", "bucket", "rows")
     found = percentiles(of_window, ["window", "before"], (50, 95))
-    return found.select("window", "before", pl.col("p50").alias("first_output_p50"), pl.col("p95").alias("first_output_p95"))
+    return found.select(
+        "window", "before", pl.col("p50").alias("first_output_p50"), pl.col("p95").alias("first_output_p95")
+    )
 
 
 def run_rate(spent: int | None, window: Window) -> int | None:
-    """What the month will have cost if it goes on as it began, in nano-USD: of a window that begins with it. None without a day of it."""
+    """What the month will have cost if it goes on as it began, in nano-USD: of a window that begins with it. None without
+    a day of it."""
     if spent is None or window.length <= HOUR:
         return None
     (month,) = window.buckets("month")[:1]

@@ -19,8 +19,8 @@ _WHO = ["provider", "upstream_model"]
 def unpriced(frame: pl.LazyFrame, window: Window) -> pl.DataFrame:
     """What has no price: a row for each model of a provider, the most used first.
 
-    `why` is the version of a price that lacked a rate (it names the rate), null where nobody knew the model at all. `share` is of the
-    model's attempts.
+    `why` is the version of a price that lacked a rate (it names the rate), null where nobody knew the model at all.
+    `share` is of the model's attempts.
     """
     sums = {
         "attempts": counted(UNPRICED),
@@ -32,7 +32,9 @@ def unpriced(frame: pl.LazyFrame, window: Window) -> pl.DataFrame:
     found = add_up(frame, window, sums, by=_WHO, also=also)
     whole = found.group_by(_WHO).agg(pl.col("of_attempts").sum().alias("all"))
     rows = found.filter(pl.col("attempts") > 0).join(whole, on=_WHO, nulls_equal=True)
-    named = rows.with_columns(share=pl.col("attempts") / pl.col("all")).join(_seen(frame, window, UNPRICED, _WHO), on=_WHO, how="left", nulls_equal=True)
+    named = rows.with_columns(share=pl.col("attempts") / pl.col("all")).join(
+        _seen(frame, window, UNPRICED, _WHO), on=_WHO, how="left", nulls_equal=True
+    )
     return named.sort("attempts", *_WHO, "why", descending=[True, False, False, False], nulls_last=True).select(
         *_WHO, "why", "attempts", "share", "input_tokens", "output_tokens", "first", "last"
     )
@@ -41,7 +43,8 @@ def unpriced(frame: pl.LazyFrame, window: Window) -> pl.DataFrame:
 def versions(frame: pl.LazyFrame, window: Window) -> pl.DataFrame:
     """Which prices were applied to each model of a provider, the newest first.
 
-    `stale` versions are still in use although another of the same model was applied first after them: somewhere an old one runs on.
+    `stale` versions are still in use although another of the same model was applied first after them: somewhere an old
+    one runs on.
     """
     by = [*_WHO, "price_source", "price_version"]
     priced = pl.col("cost_status") == "priced"
@@ -52,7 +55,9 @@ def versions(frame: pl.LazyFrame, window: Window) -> pl.DataFrame:
     told = found.join(seen, on=by, how="left", nulls_equal=True)
     newest = pl.col("first").max().over(_WHO)
     stale = (pl.col("first") < newest) & (pl.col("last") > newest)
-    return told.with_columns(stale=stale).sort(*_WHO, "first", "price_version", descending=[False, False, True, False], nulls_last=True)
+    return told.with_columns(stale=stale).sort(
+        *_WHO, "first", "price_version", descending=[False, False, True, False], nulls_last=True
+    )
 
 
 def _seen(frame: pl.LazyFrame, window: Window, which: pl.Expr, by: list[str]) -> pl.DataFrame:
@@ -74,10 +79,11 @@ _RATED: Mapping[str, tuple[tuple[str, ...], str]] = {
 def drift(frame: pl.LazyFrame, window: Window, every: Every = "day", *, least: float = 0.01) -> pl.DataFrame:
     """When what a million tokens came to changed by `least` (a part of it) or more from one bucket with traffic to the next.
 
-    A row for each change: `before` and `after` in nano-USD per million tokens, of attempts whose price is known. It is what was paid: besides
-    a new price a step for long input, another tier or a discount moves it, which the versions tell apart.
+    A row for each change: `before` and `after` in nano-USD per million tokens, of attempts whose price is known. It is
+    what was paid: besides a new price a step for long input, another tier or a discount moves it, which the versions tell
+    apart.
     """
-    if not 0 < least:
+    if not least > 0:
         raise ReportError("the least change to tell is above 0")
     sums: dict[str, pl.Expr] = {}
     for kind, (columns, cost) in _RATED.items():
@@ -85,7 +91,13 @@ def drift(frame: pl.LazyFrame, window: Window, every: Every = "day", *, least: f
         sums[f"{kind}/cost"] = pl.col(cost)
     found = add_up(frame, window, sums, by=_WHO, every=every)
     kinds = pl.concat(
-        found.select(TIME, *_WHO, pl.lit(kind).alias("kind"), pl.col(f"{kind}/tokens").alias("tokens"), pl.col(f"{kind}/cost").alias("cost"))
+        found.select(
+            TIME,
+            *_WHO,
+            pl.lit(kind).alias("kind"),
+            pl.col(f"{kind}/tokens").alias("tokens"),
+            pl.col(f"{kind}/cost").alias("cost"),
+        )
         for kind in _RATED
     ).filter(pl.col("tokens") > 0)
     rate = pl.col("cost") / pl.col("tokens") * 1_000_000
@@ -97,20 +109,24 @@ def drift(frame: pl.LazyFrame, window: Window, every: Every = "day", *, least: f
     rows = moved.filter(pl.col("before").is_not_null() & changed).with_columns(
         pl.when(pl.col("before") != 0).then(change).alias("change_share")
     )
-    return rows.select(TIME, *_WHO, "kind", "before", "after", "change_share", "tokens").sort(TIME, *_WHO, "kind", nulls_last=True)
+    return rows.select(TIME, *_WHO, "kind", "before", "after", "change_share", "tokens").sort(
+        TIME, *_WHO, "kind", nulls_last=True
+    )
 
 
 STATEMENT: Mapping[str, Type] = {"date": pl.Date, "provider": pl.String, "model": pl.String, "cost_nano": pl.Int64}
-"""A provider's bill: what it took on each `date` (of the window's zone; most count in UTC), for each `provider` and `model` (as the
-provider knows it) that it tells. Those two columns may be missing; then their sum is compared."""
+"""A provider's bill: what it took on each `date` (of the window's zone; most count in UTC), for each `provider` and
+`model` (as the provider knows it) that it tells. Those two columns may be missing; then their sum is compared."""
 
 
-def reconcile(frame: pl.LazyFrame, window: Window, statement: pl.DataFrame, *, tolerance: float = 0.005) -> pl.DataFrame:
+def reconcile(
+    frame: pl.LazyFrame, window: Window, statement: pl.DataFrame, *, tolerance: float = 0.005
+) -> pl.DataFrame:
     """A row for each day (and provider, and model, as far as the statement tells them) that either side knows.
 
-    `difference_nano` is billed less booked; `covered_share` how much of the bill the books explain. `finding` is "agrees" (within
-    `tolerance` of the bill), "not booked", "not billed", "unpriced in the books", "estimated usage", or "differs". Days of the statement
-    outside of the window are not compared.
+    `difference_nano` is billed less booked; `covered_share` how much of the bill the books explain. `finding` is "agrees"
+    (within `tolerance` of the bill), "not booked", "not billed", "unpriced in the books", "estimated usage", or
+    "differs". Days of the statement outside of the window are not compared.
     """
     billed, by = _statement(statement)
     sums = {**MONEY, "estimated": counted(pl.col("usage_source") == "estimated")}
@@ -123,17 +139,20 @@ def reconcile(frame: pl.LazyFrame, window: Window, statement: pl.DataFrame, *, t
     found = booked.join(inside, on=["date", *by], how="full", coalesce=True, nulls_equal=True)
     found = found.with_columns(
         pl.col("unpriced", "estimated").fill_null(0),
-        pl.when(pl.col("booked_nano").is_null() & (pl.col("unpriced").fill_null(0) == 0)).then(0).otherwise("booked_nano").alias("booked_nano"),
+        pl.when(pl.col("booked_nano").is_null() & (pl.col("unpriced").fill_null(0) == 0))
+        .then(0)
+        .otherwise("booked_nano")
+        .alias("booked_nano"),
         pl.col("billed_nano").fill_null(0),
     ).filter((pl.col("booked_nano") != 0) | (pl.col("billed_nano") != 0) | (pl.col("unpriced") > 0))
     booked_nano, billed_nano = pl.col("booked_nano").fill_null(0), pl.col("billed_nano")
     found = found.with_columns(
-        difference_nano=billed_nano - booked_nano,
-        covered_share=pl.when(billed_nano > 0).then(pl.min_horizontal(booked_nano / billed_nano, 1.0)),
+        difference_nano=billed_nano - pl.col("booked_nano"),
+        covered_share=pl.when(billed_nano > 0).then((pl.col("booked_nano") / billed_nano).clip(0, 1)),
     )
     near = pl.col("difference_nano").abs() <= billed_nano.abs() * tolerance
     finding = (
-        pl.when(near & (billed_nano != 0))
+        pl.when(near.fill_null(False) & (billed_nano != 0))
         .then(pl.lit("agrees"))
         .when(pl.col("unpriced") > 0)
         .then(pl.lit("unpriced in the books"))
@@ -151,7 +170,7 @@ def reconcile(frame: pl.LazyFrame, window: Window, statement: pl.DataFrame, *, t
 
 def _statement(statement: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """The bill, a row for each day and name, and by what it tells. Raises ReportError for one that cannot be used."""
-    by = [name for name in ("provider", "model") if name in statement.columns]
+    by: list[str] = [name for name in ("provider", "model") if name in statement.columns]
     if missing := [name for name in ("date", "cost_nano") if name not in statement.columns]:
         raise ReportError(f"the statement is without {', '.join(missing)}: a row has {', '.join(STATEMENT)}")
     if statement.schema["cost_nano"].is_float():

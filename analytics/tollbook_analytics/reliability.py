@@ -15,7 +15,9 @@ _OUTCOMES = ("completed", "incomplete", "failed", "rejected", "cancelled", "clie
 _REASONS = {"retried": "retry", "fallen_back": "fallback", "hedged": "hedge", "continued": "continuation"}
 
 
-def reliability(frame: pl.LazyFrame, window: Window, by: Iterable[str] = (), every: Every | None = None) -> pl.DataFrame:
+def reliability(
+    frame: pl.LazyFrame, window: Window, by: Iterable[str] = (), every: Every | None = None
+) -> pl.DataFrame:
     """Calls by how they ended, for each group. `error_share` is of calls that gave the client an error: failed and rejected.
 
     `retried`, `fallen_back`, `hedged` and `continued` count the calls that were answered by such an attempt, and

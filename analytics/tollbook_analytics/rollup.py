@@ -10,7 +10,7 @@ appends. A report takes them in place of the ledger, and tells the same numbers 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import polars as pl
@@ -21,7 +21,7 @@ from .ledger import COSTS, LEDGER, MOMENT, TOKENS, Type
 from .measures import UNPRICED
 from .totals import WIDE, literal, within
 from .waste import followed
-from .window import Every, Window
+from .window import HOUR, Window
 
 _EQUAL = (
     "key_id",
@@ -54,11 +54,11 @@ HOURS: Mapping[str, Type] = {
     "rows": pl.Int64,
     **dict.fromkeys(_SUMMED, pl.Int64),
 }
-"""A row stands for `rows` attempts (or calls without one) that began in the `hour` (UTC) and are equal in everything up to there.
-`followed_by` is the reason of the attempt after, null for the last of a call. `follow_up_uncached_tokens` are the uncached input tokens
-of turns after the first. Only calls that make responses (operation "create") are in it."""
+"""A row stands for `rows` attempts (or calls without one) that began in the `hour` (UTC) and are equal in everything up
+to there. `followed_by` is the reason of the attempt after, null for the last of a call. `follow_up_uncached_tokens` are
+the uncached input tokens of turns after the first. Only calls that make responses (operation "create") are in it."""
 
-_TOLD_BY = ("key_id", "key_alias", "team", "model", "provider", "deployment", "upstream_model", "service_tier", "outcome")
+_TOLD_BY = ("model", "provider", "deployment", "upstream_model", "service_tier", "outcome")
 
 LATENCIES: Mapping[str, Type] = {
     "hour": MOMENT,
@@ -70,7 +70,8 @@ LATENCIES: Mapping[str, Type] = {
     "unpriced": pl.Int64,
 }
 """A row stands for `rows` answered calls (one each, by the attempt that answered) whose `metric` was in this `bucket` of
-`histogram`; `cost_nano` adds up what is known of their cost, `unpriced` counts the others."""
+`histogram`; `cost_nano` adds up what is known of their cost, `unpriced` counts the others. Whoever writes them sorts by
+metric: most readers want one of them."""
 
 
 def hours(ledger: pl.LazyFrame, window: Window) -> pl.LazyFrame:
@@ -87,7 +88,9 @@ def latencies(ledger: pl.LazyFrame, window: Window) -> pl.LazyFrame:
     selected = within(ledger, window).filter(answered()).with_columns(unpriced)
     sums = [pl.col("rows").sum(), pl.col("cost_nano").cast(WIDE).sum().cast(pl.Int64), pl.col("unpriced").sum()]
     made = [
-        selected.group_by(_hour(), *_TOLD_BY, bucket(metric(name)).alias("bucket")).agg(sums).with_columns(pl.lit(name).alias("metric"))
+        selected.group_by(_hour(), *_TOLD_BY, bucket(metric(name)).alias("bucket"))
+        .agg(sums)
+        .with_columns(pl.lit(name).alias("metric"))
         for name in METRICS
     ]
     told = pl.concat(made).filter(pl.col("bucket").is_not_null())
@@ -98,28 +101,36 @@ def _hour() -> pl.Expr:
     return pl.col("started").dt.truncate("1h").alias("hour")
 
 
-def composed(
-    ledger: pl.LazyFrame, hours: pl.LazyFrame, window: Window, every: Every | None = None, *, until: datetime
-) -> pl.LazyFrame:
-    """Hours where they can tell, the ledger where they cannot: one frame for any window, zone and bucket.
+def composed(ledger: pl.LazyFrame, hours: pl.LazyFrame, edges: Iterable[datetime], *, until: datetime) -> pl.LazyFrame:
+    """Hours where they can tell, the ledger where they cannot: one frame for any window, zone and bucket between the edges.
 
-    `hours` is complete before `until`; what is later comes from the ledger, and so does each hour with an edge of the window, or of one
-    of its buckets, inside of it.
+    `edges` are all moments that are to be told apart (`Window.edges`). `hours` is complete before `until`: what is later
+    comes from the ledger, and so does each hour with an edge inside of it.
     """
-    edges = {window.start, window.end, *(bucket.start for bucket in (window.buckets(every) if every else ()))}
-    cut = pl.Series(sorted({_full(edge) for edge in edges if edge != _full(edge)}), dtype=MOMENT)
-    complete, of_hour = _full(until), pl.col("hour")
-    whole = (of_hour >= literal(window.start)) & (of_hour < literal(min(complete, window.end))) & ~of_hour.is_in(cut)
-    single = (pl.col("started") >= literal(complete)) | pl.col("started").dt.truncate("1h").is_in(cut)
+    moments = sorted(edges)
+    complete, of_hour, started = _full(until), pl.col("hour"), pl.col("started")
+    cut = sorted({_full(edge) for edge in moments if edge != _full(edge) and edge < complete})
+    whole = (of_hour >= literal(moments[0])) & (of_hour < literal(min(complete, moments[-1])))
+    # As stretches and not as a list of hours, so that a scan can leave out the files that hold none of them.
+    single = started >= literal(complete)
+    for start, end in _joined(cut):
+        single |= (started >= literal(start)) & (started < literal(end))
+    hull = Window(moments[0], moments[-1])
     rows = ["started", *(name for name in HOURS if name != "hour")]
-    return pl.concat(
-        [
-            hours.filter(whole).rename({"hour": "started"}).select(rows),
-            within(followed(ledger, window), window).filter(single).select(rows),
-        ]
-    )
+    rolled = hours.filter(whole & ~of_hour.is_in(pl.Series(cut, dtype=MOMENT).implode())).rename({"hour": "started"})
+    return pl.concat([rolled.select(rows), within(followed(ledger.filter(single), hull), hull).select(rows)])
+
+
+def _joined(hours: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
+    """Hours that follow on each other as one stretch."""
+    found: list[tuple[datetime, datetime]] = []
+    for hour in hours:
+        if found and found[-1][1] == hour:
+            found[-1] = (found[-1][0], hour + HOUR)
+        else:
+            found.append((hour, hour + HOUR))
+    return found
 
 
 def _full(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-

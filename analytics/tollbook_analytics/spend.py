@@ -8,7 +8,7 @@ import polars as pl
 
 from .dimensions import checked
 from .errors import ReportError
-from .measures import MONEY, VOLUME, ended, counted, known
+from .measures import MONEY, VOLUME, counted, ended, known
 from .totals import TIME, add_up, ordered
 from .window import Every, Window
 
@@ -30,9 +30,10 @@ def spend(
 ) -> pl.DataFrame:
     """One row for each value of `by` in each bucket of time, the dearest first; `share` is of all rows of the same time.
 
-    `failed` calls gave the client an error. `cost_nano` adds up what is known, the attempts that were in vain included; `unpriced`
-    counts the attempts beside it whose cost is not. With `top`, the groups after the dearest so many of the whole window are one
-    row whose names are null and whose `other` is true. A call with several tags is under each of them.
+    `failed` calls gave the client an error. `cost_nano` adds up what is known, the attempts that were in vain included;
+    `unpriced` counts the attempts beside it whose cost is not. With `top`, the groups after the dearest so many of the
+    whole window are one row whose names are null and whose `other` is true. A call with several tags is under each of
+    them.
     """
     names = checked(by)
     if top is not None and top < 1:
@@ -58,5 +59,7 @@ def _topped(found: pl.DataFrame, names: tuple[str, ...], top: int) -> pl.DataFra
     merged = rest.group_by(times).agg(pl.col(sums).sum()) if times else rest.select(pl.col(sums).sum())
     if rest.is_empty():
         merged = merged.clear()
-    others = merged.with_columns(*(pl.lit(None, found.schema[name]).alias(name) for name in keys), pl.lit(True).alias(OTHER))
+    others = merged.with_columns(
+        *(pl.lit(None, found.schema[name]).alias(name) for name in keys), pl.lit(True).alias(OTHER)
+    )
     return pl.concat([stays, others.select(stays.columns)]).select([*times, *keys, OTHER, *sums])

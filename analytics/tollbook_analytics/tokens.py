@@ -57,7 +57,9 @@ def tokens(frame: pl.LazyFrame, window: Window, by: Iterable[str] = (), every: E
     found = rows.with_columns(*shares, pl.when(pl.col("priced") > 0).then(per_million).alias("nano_per_million"))
     order = pl.col("kind").replace_strict(list(KINDS), range(len(KINDS)))
     times = [TIME] if every else []
-    return found.sort(*times, *names, order).select(*keys, "kind", "tokens", "tokens_share", "cost_nano", "cost_share", "nano_per_million")
+    return found.sort(*times, *names, order).select(
+        *keys, "kind", "tokens", "tokens_share", "cost_nano", "cost_share", "nano_per_million"
+    )
 
 
 def _cost(kind: str, counted: bool, cost: str | None) -> pl.Expr:

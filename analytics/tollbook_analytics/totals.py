@@ -1,8 +1,8 @@
 """Adding up: the one pass over the books that every report of sums is made of.
 
 Sums are made in 128 bits and narrowed to 64 at the end, for Polars' own 64-bit sums wrap silently
-(https://docs.pola.rs/api/python/stable/reference/expressions/api/polars.Expr.sum.html names no check). What is grouped is the ledger
-itself, or hours of it that were rolled up; a row then stands for as many as its `rows` says.
+(https://docs.pola.rs/api/python/stable/reference/expressions/api/polars.Expr.sum.html names no check). What is grouped is
+the ledger itself, or hours of it that were rolled up; a row then stands for as many as its `rows` says.
 """
 
 from __future__ import annotations
@@ -73,16 +73,16 @@ def add_up(
 ) -> pl.DataFrame:
     """One row for each value of `by` in each bucket of time: `time`, the names in `by`, then the sums.
 
-    A sum called `…_pico` is of pico-USD, and comes as `…_nano`. `also` are further things to group by. A key comes with its newest
-    `key_alias`. Without anything to group by there is exactly one row; with time alone there is a row for every bucket of the window,
-    also where nothing was.
+    A sum called `…_pico` is of pico-USD, and comes as `…_nano`. `also` are further things to group by. A key comes with
+    its newest `key_alias`. Without anything to group by there is exactly one row; with time alone there is a row for
+    every bucket of the window, also where nothing was.
     """
     names = checked(by)
     selected, keys = grouped(frame, window, names, every)
     keys |= also or {}
     wide = [expression.cast(WIDE).sum().alias(name) for name, expression in sums.items()]
     require(selected, [*keys.values(), *wide])
-    found = narrow(collect(selected.group_by(**keys).agg(wide) if keys else selected.select(wide)), list(sums))
+    found = narrow(collect(selected.group_by(aliased(keys)).agg(wide) if keys else selected.select(wide)), list(sums))
     if every is not None:
         found = labelled(found, window, every, complete=len(keys) == 1)
     return with_aliases(found, frame, window) if "key" in names else found
@@ -99,6 +99,11 @@ def grouped(
     if "tag" in names:
         selected = selected.explode(DIMENSIONS["tag"], empty_as_null=True, keep_nulls=True)
     return selected, keys
+
+
+def aliased(keys: Mapping[str, pl.Expr]) -> list[pl.Expr]:
+    """Expressions under their names."""
+    return [expression.alias(name) for name, expression in keys.items()]
 
 
 def require(frame: pl.LazyFrame, expressions: Sequence[pl.Expr]) -> None:
@@ -140,7 +145,9 @@ def with_aliases(found: pl.DataFrame, frame: pl.LazyFrame, window: Window) -> pl
     The key "" of a gateway that runs without keys is null.
     """
     named = within(frame, window).group_by(key="key_id", key_alias="key_alias").agg(pl.col("started").max())
-    newest = collect(named).sort("started", "key_alias", nulls_last=False).group_by("key").agg(pl.col("key_alias").last())
+    newest = (
+        collect(named).sort("started", "key_alias", nulls_last=False).group_by("key").agg(pl.col("key_alias").last())
+    )
     place = found.columns.index("key") + 1
     columns = [*found.columns[:place], "key_alias", *found.columns[place:]]
     joined = found.join(newest, on="key", how="left", nulls_equal=True).select(columns)
@@ -175,7 +182,8 @@ def labelled(found: pl.DataFrame, window: Window, every: Every, *, complete: boo
         return next((each.since for each in offsets if hour_before(each.since, each.ahead) == start), start)
 
     names = pl.DataFrame(
-        {TIME: naive, "_first": [first(bucket) for bucket in naive]}, schema={TIME: found.schema[TIME], "_first": MOMENT}
+        {TIME: naive, "_first": [first(bucket) for bucket in naive]},
+        schema={TIME: found.schema[TIME], "_first": MOMENT},
     )
     labelled = found.join(names, on=TIME).drop(TIME).rename({"_first": TIME}).select(found.columns)
     if complete:

@@ -39,7 +39,9 @@ def waste(frame: pl.LazyFrame, window: Window, by: Iterable[str] = (), every: Ev
     group = [name for name in found.columns if name in (TIME, *names)]
     whole = pl.col("cost_nano").sum()
     found = found.with_columns((whole.over(group) if group else whole).alias("of_nano"))
-    found = known(found.filter(pl.col("waste").is_not_null())).with_columns(share("cost_nano", "of_nano").alias("share"))
+    found = known(found.filter(pl.col("waste").is_not_null())).with_columns(
+        share("cost_nano", "of_nano").alias("share")
+    )
     order = pl.col("waste").replace_strict(list(WASTE), range(len(WASTE)))
     times = [TIME] if every else []
     return found.sort(*times, *names, order, nulls_last=True)
@@ -76,7 +78,9 @@ def kind_of_waste() -> pl.Expr:
 def wasted() -> Mapping[str, pl.Expr]:
     """The same as sums, for a report that does not tell the kinds apart: it needs not know what followed an attempt."""
     ended = pl.col("outcome").is_in(["failed", "incomplete", "cancelled", "client_disconnected"])
-    vain = pl.col("reason").is_not_null() & (~ANSWERED | ended | (pl.col("finish") == "content_filter").fill_null(False))
+    vain = pl.col("reason").is_not_null() & (
+        ~ANSWERED | ended | (pl.col("finish") == "content_filter").fill_null(False)
+    )
     return {"wasted_attempts": counted(vain), "wasted_nano": pl.when(vain).then("cost_nano")}
 
 

@@ -31,9 +31,9 @@ RATES: Mapping[str, Type] = {
     "output": pl.Int64,
     "reasoning": pl.Int64,
 }
-"""A table of rates, in whole pico-USD per token: one row for each model, tier (null: standard) and step. A step holds for the whole
-request as soon as its input exceeds `above` tokens (0 or null: from the first). Of a row only `model`, `input` and `output` must be
-there: cached tokens without a rate of their own cost plain input, reasoning costs output."""
+"""A table of rates, in whole pico-USD per token: one row for each model, tier (null: standard) and step. A step holds for
+the whole request as soon as its input exceeds `above` tokens (0 or null: from the first). Of a row only `model`, `input`
+and `output` must be there: cached tokens without a rate of their own cost plain input, reasoning costs output."""
 
 _KINDS = ("input", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
 _FALLS_BACK = {"cache_read": "input", "cache_write": "input", "cache_write_1h": "cache_write", "reasoning": "output"}
@@ -88,22 +88,26 @@ class Plan:
             if (swap.input_percent, swap.output_percent) == (100, 100):
                 told.append(f"{name}: the same number of tokens, though tokenizers differ")
             else:
-                told.append(f"{name}: {swap.input_percent} % of the input and {swap.output_percent} % of the output tokens")
+                told.append(
+                    f"{name}: {swap.input_percent} % of the input and {swap.output_percent} % of the output tokens"
+                )
             match swap.cache:
                 case "same":
                     told.append(f"{name}: what was read from and written to a cache would be so there")
                 case "none":
                     told.append(f"{name}: nothing is read from or written to a cache")
                 case _:
-                    told.append(f"{name}: {self.repeated_percent} % of the uncached input of follow-up turns is read from the cache")
+                    told.append(
+                        f"{name}: {self.repeated_percent} % of the uncached input of follow-up turns is read from the cache"
+                    )
         return tuple(told)
 
 
 def what_if(frame: pl.LazyFrame, window: Window, rates: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     """A row for each public model that the plan moves: what its traffic cost (`now_nano`) and would have cost (`then_nano`).
 
-    Both are of attempts whose cost is known and that used no audio or images; `unpriced` and `left_out` count the others. `then_nano`
-    is rounded once. With a table whose steps begin above 0 the ledger itself is needed.
+    Both are of attempts whose cost is known and that used no audio or images; `unpriced` and `left_out` count the others.
+    `then_nano` is rounded once. With a table whose steps begin above 0 the ledger itself is needed.
     """
     table = _table(rates)
     steps = {swap: _steps(table, swap) for swap in plan.swaps}
@@ -112,7 +116,9 @@ def what_if(frame: pl.LazyFrame, window: Window, rates: pl.DataFrame, plan: Plan
     size = pl.sum_horizontal(pl.lit(0), *((pl.col("input_tokens") > edge).cast(pl.Int64) for edge in edges))
     sized = {"step": size} if edges else {}
     if edges and "call_id" not in frame.collect_schema():
-        raise TooCoarse(f"rates that change above {edges[0]:,} input tokens need single attempts: ask the ledger, not its hours")
+        raise TooCoarse(
+            f"rates that change above {edges[0]:,} input tokens need single attempts: ask the ledger, not its hours"
+        )
     found = add_up(frame, window, sums, by=["model"], also=sized)
     by_model: dict[str | None, list[dict[str, Any]]] = {}
     for row in found.to_dicts():
@@ -130,7 +136,11 @@ def what_if(frame: pl.LazyFrame, window: Window, rates: pl.DataFrame, plan: Plan
         known = whole["compared"] > 0 or whole["unpriced"] + whole["left_out"] == 0
         rows.append(
             (model, swap.to, swap.tier, whole["calls"], whole["compared"], whole["tokens"])
-            + ((now, then_nano, then_nano - now, (then_nano - now) / now if now else None) if known else (None, None, None, None))
+            + (
+                (now, then_nano, then_nano - now, (then_nano - now) / now if now else None)
+                if known
+                else (None, None, None, None)
+            )
             + (whole["unpriced"], whole["left_out"])
         )
     schema = {
@@ -186,7 +196,10 @@ def _table(rates: pl.DataFrame) -> list[dict[str, Any]]:
     if fractions := [name for name, kind in rates.schema.items() if name in RATES and kind.is_float()]:
         raise ReportError(f"rates are whole pico-USD per token, and {', '.join(fractions)} has fractions")
     try:
-        rows = rates.select((pl.col(name) if name in rates.columns else pl.lit(None)).cast(kind).alias(name) for name, kind in RATES.items())
+        rows = rates.select(
+            (pl.col(name) if name in rates.columns else pl.lit(None)).cast(kind).alias(name)
+            for name, kind in RATES.items()
+        )
     except pl.exceptions.PolarsError as error:
         raise ReportError(f"the rates cannot be read: {error}") from error
     told = rows.to_dicts()
@@ -203,10 +216,14 @@ def _table(rates: pl.DataFrame) -> list[dict[str, Any]]:
 
 def _steps(table: Sequence[dict[str, Any]], swap: Swap) -> list[dict[str, Any]]:
     """The steps of a model in a tier, from the first token up. `edge` is where a step begins in tokens as they were counted."""
-    found = sorted((row for row in table if (row["model"], row["tier"]) == (swap.to, swap.tier)), key=lambda row: row["above"])
+    found = sorted(
+        (row for row in table if (row["model"], row["tier"]) == (swap.to, swap.tier)), key=lambda row: row["above"]
+    )
     tier = f" in the tier {swap.tier}" if swap.tier else ""
     if not found or found[0]["above"] != 0:
-        raise ReportError(f"there are no rates of {swap.to}{tier}: the table has {', '.join(sorted({row['model'] for row in table})) or 'none'}")
+        raise ReportError(
+            f"there are no rates of {swap.to}{tier}: the table has {', '.join(sorted({row['model'] for row in table})) or 'none'}"
+        )
     if len({row["above"] for row in found}) < len(found):
         raise ReportError(f"{swap.to}{tier} has two rates above the same number of tokens")
     if swap.input_percent == 0:
@@ -218,4 +235,3 @@ def _step(steps: Sequence[dict[str, Any]], edges: Sequence[int], passed: int) ->
     """The step of requests whose input exceeded so many of the edges."""
     highest = edges[passed - 1] if passed else 0
     return [row for row in steps if row["edge"] <= highest][-1]
-

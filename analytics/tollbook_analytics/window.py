@@ -105,12 +105,11 @@ class Window:
             if not whole or self.start == self.end:
                 return Window(self.start - self.length, self.start, self.zone)
             stride = (last.date() - first.date()).days
-        return Window(*(_back(edge, stride, self.zone) for edge in (self.start, self.end)), self.zone, stride)
+        return Window(_back(self.start, stride, self.zone), _back(self.end, stride, self.zone), self.zone, stride)
 
     def buckets(self, every: Every) -> list[Bucket]:
         """All that touch the window, whole: the first may begin before it and the last end after it."""
-        found = list(self._buckets(every)) if self.start < self.end else []
-        return found
+        return list(self._buckets(every)) if self.start < self.end else []
 
     def _buckets(self, every: Every) -> Iterator[Bucket]:
         if every == "hour":
@@ -143,10 +142,12 @@ class Window:
 
     def on_hours(self, every: Every | None) -> bool:
         """Whether no edge of the window or of its buckets falls inside an hour of UTC: then hourly sums can answer."""
-        edges = {self.start, self.end}
-        if every is not None:
-            edges |= {bucket.start for bucket in self.buckets(every)}
-        return all(edge.minute == edge.second == edge.microsecond == 0 for edge in edges)
+        return all(edge.minute == edge.second == edge.microsecond == 0 for edge in self.edges(every))
+
+    def edges(self, every: Every | None = None) -> set[datetime]:
+        """The moments that a report by these buckets tells apart."""
+        inner = {bucket.start for bucket in self.buckets(every)[1:]} if every is not None else set()
+        return {self.start, self.end} | inner
 
 
 @lru_cache(maxsize=64)
@@ -164,7 +165,9 @@ def moment(text: str, zone: str) -> datetime:
             return midnight(date.fromisoformat(text), zone)
         read = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ReportError(f"{text!r} is no time: such as 2026-11-01, 2026-11-01T14:30 or 2026-11-01T14:30+01:00") from error
+        raise ReportError(
+            f"{text!r} is no time: such as 2026-11-01, 2026-11-01T14:30 or 2026-11-01T14:30+01:00"
+        ) from error
     return (read.replace(tzinfo=_zone(zone)) if read.tzinfo is None else read).astimezone(UTC)
 
 
@@ -177,7 +180,11 @@ def midnight(day: date, zone: str) -> datetime:
         return found
     # A gap: before the jump clocks were behind, so the time read with the offset after it lies before the jump.
     return next(
-        (offset.since for offset in _offsets(found - DAY, found + DAY, zone) if offset.since > found - DAY and _local(offset) > naive),
+        (
+            offset.since
+            for offset in _offsets(found - DAY, found + DAY, zone)
+            if offset.since > found - DAY and _local(offset) > naive
+        ),
         found,
     )
 

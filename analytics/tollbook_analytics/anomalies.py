@@ -1,0 +1,263 @@
+"""Days on which somebody or something cost far more than it used to, and what that was made of.
+
+Robust on purpose: the usual is a median, the spread a median of deviations, both on a logarithmic scale, and a day that
+was flagged does not become usual the next day. A day is flagged when it is far outside of the spread, clearly above the
+highest day of the last weeks, and the jump is a noticeable part of everything that is spent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from .dimensions import DIMENSIONS, checked
+from .errors import ReportError
+from .ledger import MOMENT, Type
+from .totals import TIME, WIDE, add_up, bucket_of, collect, labelled, narrow, with_aliases, within
+from .window import Window
+
+LOOKED_AT = ("key", "end_user", "model")
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """When a day is flagged."""
+
+    days: int = 28
+    """How many unflagged days before it say what is usual."""
+    least_days: int = 7
+    """With fewer, somebody is new: a day is flagged when it is `new_share` of what a usual day costs altogether."""
+    score: float = 3.0
+    """How many spreads above the usual."""
+    above_highest: float = 1.3
+    """How many times the highest of those days."""
+    least_share: float = 0.005
+    """The jump, as a part of what a usual day costs altogether."""
+    new_share: float = 0.25
+    usual_after: int = 7
+    """Flagged days in a row after which the new level is the usual one."""
+
+    def __post_init__(self) -> None:
+        if self.days < self.least_days or self.least_days < 2 or self.score <= 0 or self.usual_after < 1:
+            raise ReportError(
+                "a judge of anomalies needs two days at least, a score above 0, and days from least_days up"
+            )
+
+
+class Flag(NamedTuple):
+    """A day, by its number, that is out of the ordinary."""
+
+    day: int
+    expected: float
+    score: float
+
+
+def judged(values: Sequence[float], usual_total: float, judge: Judge) -> list[Flag]:
+    """The flagged days of one series, which begins with the first day of its subject; `usual_total` is what a usual day
+    of everybody costs."""
+    found: list[Flag] = []
+    usual: list[float] = []
+    held: list[float] = []
+    for day, value in enumerate(values):
+        flag = _judge(value, usual[-judge.days :], usual_total, judge)
+        if flag is None:
+            usual += [*held, value] if len(held) >= judge.usual_after else [value]
+            held = []
+            continue
+        held.append(value)
+        if len(held) > judge.usual_after:
+            usual += held
+            held = []
+            flag = _judge(value, usual[-judge.days :], usual_total, judge)
+        if flag is not None:
+            found.append(Flag(day, *flag))
+    return found
+
+
+def _judge(value: float, usual: Sequence[float], usual_total: float, judge: Judge) -> tuple[float, float] | None:
+    """What was expected, and the score; None for a usual day."""
+    if value <= 0:
+        return None
+    if len(usual) < judge.least_days:
+        expected = median(usual) if usual else 0.0
+        new = (
+            usual_total > 0
+            and value - expected >= judge.new_share * usual_total
+            and value > judge.above_highest * max(usual, default=0.0)
+        )
+        return (expected, math.inf) if new else None
+    expected = median(usual)
+    if value - expected < judge.least_share * usual_total or value <= judge.above_highest * max(usual):
+        return None
+    # A little is added to both, so that days of nothing have a logarithm; it is small beside a usual day.
+    little = max(sum(usual) / len(usual) / 4, usual_total * 1e-4, 1.0)
+    logs = [math.log((each + little) / (expected + little)) for each in usual]
+    spread = max(1.4826 * median(abs(each) for each in logs), _quantile(logs, 0.95) / 1.645, 0.15)
+    score = math.log((value + little) / (expected + little)) / spread
+    return (expected, score) if score >= judge.score else None
+
+
+def _quantile(values: Sequence[float], part: float) -> float:
+    return sorted(values)[min(len(values) - 1, math.ceil(len(values) * part) - 1)]
+
+
+# ── From the books ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def anomalies(
+    frame: pl.LazyFrame,
+    window: Window,
+    by: Iterable[str] = LOOKED_AT,
+    *,
+    judge: Judge = Judge(),
+    most_subjects: int = 200,
+    contributors: int = 3,
+) -> pl.DataFrame:
+    """The flagged days of the window, the newest first, then the largest jump.
+
+    Looked at are days of the window's zone, each of `by` (as far as the frame tells it) for itself, the `most_subjects`
+    that cost most. The window must reach back over the days that say what is usual: four weeks before the first day of
+    interest. `score` is in spreads, infinite for somebody new. `contributors` are the combinations of the other
+    dimensions that the jump was made of, with their share of it; `words` says the same.
+    """
+    columns = frame.collect_schema()
+    names = [name for name in checked(by) if DIMENSIONS[name] in columns]
+    tables = []
+    for name in names:
+        spent = add_up(frame, window, {"cost_nano": pl.col("cost_nano")}, by=[name], every="day")
+        flags = _flags(spent.rename({name: "subject"}), window, judge, most_subjects)
+        if flags.height:
+            others = [other for other in LOOKED_AT if other != name and DIMENSIONS[other] in columns]
+            tables.append(_explained(frame, window, name, flags, others, contributors))
+    schema: dict[str, Type] = {
+        TIME: MOMENT, "by": pl.String, "subject": pl.String, "key_alias": pl.String,
+        "cost_nano": pl.Int64, "expected_nano": pl.Int64, "jump_nano": pl.Int64, "score": pl.Float64, "contributors": CONTRIBUTORS, "words": pl.String,
+    }  # fmt: skip
+    found = pl.concat([pl.DataFrame(schema=schema), *(table.select(schema) for table in tables)])
+    found = found.with_columns(pl.col(TIME).dt.convert_time_zone(window.zone))
+    return found.sort(TIME, "jump_nano", "by", "subject", descending=[True, True, False, False], nulls_last=True)
+
+
+CONTRIBUTORS = pl.List(
+    pl.Struct(
+        {
+            "key": pl.String,
+            "end_user": pl.String,
+            "model": pl.String,
+            "cost_nano": pl.Int64,
+            "jump_nano": pl.Int64,
+            "share": pl.Float64,
+        }
+    )
+)
+"""What a jump was made of: the values of the other dimensions (null for the one that was looked at, and for what has
+none), what they cost on that day, how much more than on a usual one, and which part of the whole jump that is."""
+
+
+def _flags(spent: pl.DataFrame, window: Window, judge: Judge, most: int) -> pl.DataFrame:
+    """The flagged days of the subjects that cost most, of what each cost on each day."""
+    days = [bucket.start for bucket in window.buckets("day")]
+    number = {day: place for place, day in enumerate(days)}
+    total = [0] * len(days)
+    for day, nano in spent.group_by(TIME).agg(pl.col("cost_nano").sum()).iter_rows():
+        total[number[day]] = nano
+    usual_total = float(median([nano for nano in total if nano] or [0]))
+    named = spent.filter(pl.col("subject").is_not_null())
+    dearest = (
+        named.group_by("subject").agg(pl.col("cost_nano").sum()).top_k(most, by=["cost_nano", "subject"])["subject"]
+    )
+    rows = []
+    for (subject,), mine in named.filter(pl.col("subject").is_in(dearest.implode())).group_by("subject"):
+        values = [0] * len(days)
+        for day, nano in zip(mine[TIME], mine["cost_nano"], strict=True):
+            values[number[day]] = nano
+        first = min((number[day] for day in mine[TIME]), default=0)
+        for flag in judged(values[first:], usual_total, judge):
+            place, expected = first + flag.day, round(flag.expected)
+            rows.append((place, days[place], subject, values[place], expected, values[place] - expected, flag.score))
+    schema: dict[str, Type] = {
+        "day": pl.Int64, TIME: MOMENT, "subject": pl.String, "cost_nano": pl.Int64,
+        "expected_nano": pl.Int64, "jump_nano": pl.Int64, "score": pl.Float64,
+    }  # fmt: skip
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _explained(
+    frame: pl.LazyFrame, window: Window, name: str, flags: pl.DataFrame, others: list[str], most: int
+) -> pl.DataFrame:
+    """The flags with their contributors: for each combination of the other dimensions the day less the mean of the days
+    before it."""
+    column = DIMENSIONS[name]
+    subjects = flags["subject"].unique()
+    cells = (
+        within(frame, window)
+        .filter(pl.col(column).is_in(subjects.implode()))
+        .group_by(
+            bucket_of(window, "day").alias(TIME),
+            pl.col(column).alias("subject"),
+            *(pl.col(DIMENSIONS[other]).alias(other) for other in others),
+        )
+    )
+    told = labelled(narrow(collect(cells.agg(pl.col("cost_nano").cast(WIDE).sum())), ["cost_nano"]), window, "day")
+    days = [bucket.start for bucket in window.buckets("day")]
+    flagged = set(zip(flags["subject"], flags["day"], strict=True))
+    made = []
+    for flag in flags.iter_rows(named=True):
+        mine = told.filter(pl.col("subject") == flag["subject"])
+        usual = [
+            place for place in range(max(0, flag["day"] - 28), flag["day"]) if (flag["subject"], place) not in flagged
+        ]
+        before = mine.filter(pl.col(TIME).is_in(pl.Series([days[place] for place in usual], dtype=MOMENT).implode()))
+        made.append(
+            _made_of(
+                mine.filter(pl.col(TIME) == flag[TIME]), before, max(len(usual), 1), others, flag["jump_nano"], most
+            )
+        )
+    words = [_words(each) for each in made]
+    found = flags.with_columns(
+        pl.lit(name).alias("by"),
+        pl.Series("contributors", made, dtype=CONTRIBUTORS),
+        pl.Series("words", words, dtype=pl.String),
+    )
+    if name != "key":
+        return found.with_columns(pl.lit(None, pl.String).alias("key_alias"))
+    return with_aliases(found.rename({"subject": "key"}), frame, window).rename({"key": "subject"})
+
+
+def _made_of(
+    day: pl.DataFrame, before: pl.DataFrame, many: int, others: list[str], jump: int, most: int
+) -> list[dict[str, Any]]:
+    usual = before.group_by(others).agg((pl.col("cost_nano").sum() / many).alias("usual")) if others else pl.DataFrame()
+    if not others or jump <= 0:
+        return []
+    joined = day.join(usual, on=others, how="left", nulls_equal=True)
+    more = joined.with_columns(
+        (pl.col("cost_nano") - pl.col("usual").fill_null(0.0)).round().cast(pl.Int64).alias("jump_nano")
+    )
+    top = more.filter(pl.col("jump_nano") > 0).sort(
+        "jump_nano", *others, descending=[True, *(False for _ in others)], nulls_last=True
+    )
+    return [
+        {
+            **dict.fromkeys(LOOKED_AT),
+            **{other: row[other] for other in others},
+            "cost_nano": row["cost_nano"],
+            "jump_nano": row["jump_nano"],
+        }
+        | {"share": row["jump_nano"] / jump}
+        for row in top.head(most).iter_rows(named=True)
+    ]
+
+
+def _words(made: list[dict[str, Any]]) -> str:
+    """Such as "end user ada + model gpt-5 = 82 % of the jump"."""
+    told = []
+    for each in made:
+        named = [f"{name.replace('_', ' ')} {each[name]}" for name in LOOKED_AT if each[name] is not None]
+        told.append(f"{' + '.join(named) or 'calls without a name'} = {min(each['share'], 1.0):.0%} of the jump")
+    return "; ".join(told)
