@@ -18,7 +18,7 @@ import polars as pl
 from .dimensions import DIMENSIONS, checked
 from .errors import ReportError
 from .ledger import MOMENT, Type
-from .totals import TIME, WIDE, add_up, bucket_of, collect, labelled, narrow, with_aliases, within
+from .totals import TIME, WIDE, add_up, bucket_of, collect, in_utc, labelled, narrow, with_aliases, within
 from .window import Window
 
 LOOKED_AT = ("key", "end_user", "model")
@@ -130,13 +130,14 @@ def anomalies(
     tables = []
     for name in names:
         spent = add_up(frame, window, {"cost_nano": pl.col("cost_nano")}, by=[name], every="day")
-        flags = _flags(spent.rename({name: "subject"}), window, judge, most_subjects)
+        flags = _flags(in_utc(spent.rename({name: "subject"})), window, judge, most_subjects)
         if flags.height:
             others = [other for other in LOOKED_AT if other != name and DIMENSIONS[other] in columns]
             tables.append(_explained(frame, window, name, flags, others, contributors))
     schema: dict[str, Type] = {
         TIME: MOMENT, "by": pl.String, "subject": pl.String, "key_alias": pl.String,
-        "cost_nano": pl.Int64, "expected_nano": pl.Int64, "jump_nano": pl.Int64, "score": pl.Float64, "contributors": CONTRIBUTORS, "words": pl.String,
+        "cost_nano": pl.Int64, "expected_nano": pl.Int64, "jump_nano": pl.Int64, "score": pl.Float64,
+        "contributors": CONTRIBUTORS, "words": pl.String,
     }  # fmt: skip
     found = pl.concat([pl.DataFrame(schema=schema), *(table.select(schema) for table in tables)])
     found = found.with_columns(pl.col(TIME).dt.convert_time_zone(window.zone))
@@ -203,7 +204,8 @@ def _explained(
             *(pl.col(DIMENSIONS[other]).alias(other) for other in others),
         )
     )
-    told = labelled(narrow(collect(cells.agg(pl.col("cost_nano").cast(WIDE).sum())), ["cost_nano"]), window, "day")
+    spent = narrow(collect(cells.agg(pl.col("cost_nano").cast(WIDE).sum())), ["cost_nano"])
+    told = in_utc(labelled(spent, window, "day"))
     days = [bucket.start for bucket in window.buckets("day")]
     flagged = set(zip(flags["subject"], flags["day"], strict=True))
     made = []

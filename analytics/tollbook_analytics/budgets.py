@@ -13,7 +13,7 @@ import polars as pl
 from .errors import ReportError
 from .ledger import MOMENT, Type
 from .measures import UNPRICED, counted
-from .totals import TIME, add_up, literal
+from .totals import TIME, add_up, in_utc, literal
 from .window import DAY, EVERY, HOUR, Window
 
 BUDGETS: Mapping[str, Type] = {
@@ -143,8 +143,7 @@ def _hourly(frame: pl.LazyFrame, scope: str, period: Period, now: datetime, zone
     sums = {"cost_nano": pl.col("cost_nano"), "unpriced": counted(UNPRICED)}
     also = {"counts": pl.col("started") >= literal(period.start)}
     by = () if scope == "all" else (scope,)
-    found = add_up(frame, seen, sums, by=by, every="hour", also=also)
-    return found.with_columns(pl.col(TIME).dt.convert_time_zone("UTC"))
+    return in_utc(add_up(frame, seen, sums, by=by, every="hour", also=also))
 
 
 def _of(hourly: pl.DataFrame, budget: Mapping[str, Any]) -> pl.DataFrame:

@@ -193,6 +193,11 @@ def labelled(found: pl.DataFrame, window: Window, every: Every, *, complete: boo
     return labelled.with_columns(pl.col(TIME).dt.convert_time_zone(window.zone))
 
 
+def in_utc(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows with their time in UTC: what the same moment is called in two zones does not always compare as equal (PEP 495)."""
+    return frame.with_columns(pl.col(TIME).dt.convert_time_zone("UTC"))
+
+
 def ordered(frame: pl.DataFrame, *by: str, rank: str = "cost_nano") -> pl.DataFrame:
     """By time, the dearest first, then by name: the same rows come in the same order whatever the engine did."""
     names = [TIME] if TIME in frame.columns else []
