@@ -68,7 +68,8 @@ def _cost(kind: str, counted: bool, cost: str | None) -> pl.Expr:
     found = pl.col(f"{kind}/cost")
     if not counted:
         return found
-    return pl.when((pl.col(f"{kind}/priced") > 0) | (pl.col(f"{kind}/tokens") == 0)).then(found)
+    unknown = (pl.col(f"{kind}/priced") == 0) & (pl.col(f"{kind}/tokens") > 0) & (found == 0)
+    return pl.when(~unknown).then(found)
 
 
 def _of_all(name: str, group: list[str]) -> pl.Expr:
