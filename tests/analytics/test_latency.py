@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.analytics.books import MARCH, Row, attempt, books, by_chance, grouped, rejected, seen, unpriced
 from tollbook_analytics import TooCoarse, latency, latency_bands, latency_cost
 from tollbook_analytics.histogram import BOUND, bucket, percentiles
+from tollbook_analytics.latency import EXACT_ROWS
 from tollbook_analytics.rollup import hours, latencies
 
 
@@ -87,9 +88,8 @@ def test_exact_percentiles_histograms_and_rolled_up_hours_agree(seed: int, size:
             assert abs(row[name] - histogram[key][name]) <= row[name] * BOUND * (1 + 1e-9)
 
 
-def test_many_calls_are_told_from_histograms(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tollbook_analytics.latency.EXACT_ROWS", 3)
-    few, many = (books(attempt() for _ in range(number)) for number in (3, 4))
+def test_many_calls_are_told_from_histograms() -> None:
+    few, many = (books(attempt()).join(pl.LazyFrame({"n": range(EXACT_ROWS + more)}), how="cross").drop("n") for more in (0, 1))
 
     assert set(latency(few, MARCH)["error_bound"]) == {0.0}
     assert set(latency(many, MARCH)["error_bound"]) == {BOUND}
