@@ -31,7 +31,8 @@ class Judge:
     days: int = 28
     """How many unflagged days before it say what is usual."""
     least_days: int = 7
-    """With fewer, somebody is new: a day is flagged when it is `new_share` of what a usual day costs altogether."""
+    """With fewer, a day of somebody new is flagged when it is `new_share` of what a usual day costs altogether. Who was
+    there from the beginning of the window may be old."""
     score: float = 3.0
     """How many spreads above the usual."""
     above_highest: float = 1.3
@@ -57,14 +58,16 @@ class Flag(NamedTuple):
     score: float
 
 
-def judged(values: Sequence[float], usual_total: float, judge: Judge) -> list[Flag]:
-    """The flagged days of one series, which begins with the first day of its subject; `usual_total` is what a usual day
-    of everybody costs."""
+def judged(values: Sequence[float], usual_total: float, judge: Judge, *, new: bool = False) -> list[Flag]:
+    """The flagged days of one series, which begins with the first day of its subject.
+
+    `usual_total` is what a usual day of everybody costs; `new` says that the first day is known to be the first.
+    """
     found: list[Flag] = []
     usual: list[float] = []
     held: list[float] = []
     for day, value in enumerate(values):
-        flag = _judge(value, usual[-judge.days :], usual_total, judge)
+        flag = _judge(value, usual[-judge.days :], usual_total, judge, new)
         if flag is None:
             usual += [*held, value] if len(held) >= judge.usual_after else [value]
             held = []
@@ -73,24 +76,24 @@ def judged(values: Sequence[float], usual_total: float, judge: Judge) -> list[Fl
         if len(held) > judge.usual_after:
             usual += held
             held = []
-            flag = _judge(value, usual[-judge.days :], usual_total, judge)
+            flag = _judge(value, usual[-judge.days :], usual_total, judge, new)
         if flag is not None:
             found.append(Flag(day, *flag))
     return found
 
 
-def _judge(value: float, usual: Sequence[float], usual_total: float, judge: Judge) -> tuple[float, float] | None:
+def _judge(
+    value: float, usual: Sequence[float], usual_total: float, judge: Judge, new: bool
+) -> tuple[float, float] | None:
     """What was expected, and the score; None for a usual day."""
     if value <= 0:
         return None
     if len(usual) < judge.least_days:
         expected = median(usual) if usual else 0.0
-        new = (
-            usual_total > 0
-            and value - expected >= judge.new_share * usual_total
-            and value > judge.above_highest * max(usual, default=0.0)
+        much = value - expected >= judge.new_share * usual_total and value > judge.above_highest * max(
+            usual, default=0.0
         )
-        return (expected, math.inf) if new else None
+        return (expected, math.inf) if new and much and usual_total > 0 else None
     expected = median(usual)
     if value - expected < judge.least_share * usual_total or value <= judge.above_highest * max(usual):
         return None
@@ -139,7 +142,7 @@ def anomalies(
         "cost_nano": pl.Int64, "expected_nano": pl.Int64, "jump_nano": pl.Int64, "score": pl.Float64,
         "contributors": CONTRIBUTORS, "words": pl.String,
     }  # fmt: skip
-    found = pl.concat([pl.DataFrame(schema=schema), *(table.select(schema) for table in tables)])
+    found = pl.concat([pl.DataFrame(schema=schema), *(table.select(list(schema)) for table in tables)])
     found = found.with_columns(pl.col(TIME).dt.convert_time_zone(window.zone))
     return found.sort(TIME, "jump_nano", "by", "subject", descending=[True, True, False, False], nulls_last=True)
 
@@ -168,6 +171,7 @@ def _flags(spent: pl.DataFrame, window: Window, judge: Judge, most: int) -> pl.D
     for day, nano in spent.group_by(TIME).agg(pl.col("cost_nano").sum()).iter_rows():
         total[number[day]] = nano
     usual_total = float(median([nano for nano in total if nano] or [0]))
+    begun = next((place for place, nano in enumerate(total) if nano), 0)
     named = spent.filter(pl.col("subject").is_not_null())
     dearest = (
         named.group_by("subject").agg(pl.col("cost_nano").sum()).top_k(most, by=["cost_nano", "subject"])["subject"]
@@ -178,7 +182,7 @@ def _flags(spent: pl.DataFrame, window: Window, judge: Judge, most: int) -> pl.D
         for day, nano in zip(mine[TIME], mine["cost_nano"], strict=True):
             values[number[day]] = nano
         first = min((number[day] for day in mine[TIME]), default=0)
-        for flag in judged(values[first:], usual_total, judge):
+        for flag in judged(values[first:], usual_total, judge, new=first >= begun + judge.least_days):
             place, expected = first + flag.day, round(flag.expected)
             rows.append((place, days[place], subject, values[place], expected, values[place] - expected, flag.score))
     schema: dict[str, Type] = {

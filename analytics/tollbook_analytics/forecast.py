@@ -155,7 +155,7 @@ def fit(values: Sequence[float], weekday: int) -> Model:
         mean = sum(around) / len(around)
         if mean > 0:
             ratios[(offset + number) % 7].append(value / mean)
-    factors = [(sum([median(found)] * len(found)) + 2.0) / (len(found) + 2.0) if found else 1.0 for found in ratios]
+    factors = [(len(found) * median(found) + 0.5) / (len(found) + 0.5) if found else 1.0 for found in ratios]
     scale = sum(factors) / 7
     factors = [max(factor / scale, 0.02) for factor in factors]
     weights = level = 0.0
