@@ -79,10 +79,26 @@ def unpriced(**fields: Any) -> Row:
 def rejected(**fields: Any) -> Row:
     """A call that reached no upstream."""
     nothing = dict.fromkeys((*TOKENS, "input_tokens", "output_tokens"), 0)
-    gone = ("attempt", "reason", "deployment", "provider", "upstream_model", "attempt_outcome", "cost_status", "cost_nano", "finish")
+    gone = (
+        "attempt",
+        "reason",
+        "deployment",
+        "provider",
+        "upstream_model",
+        "attempt_outcome",
+        "cost_status",
+        "cost_nano",
+        "finish",
+    )
     return attempt(
         **{**nothing, **dict.fromkeys((*gone, *COSTS, "response_id", "session_id", "turn", "first_output_ms"))}
-        | {"outcome": "rejected", "status": 429, "error_code": "rate_limit_exceeded", "attempts": 0, "usage_source": "none"}
+        | {
+            "outcome": "rejected",
+            "status": 429,
+            "error_code": "rate_limit_exceeded",
+            "attempts": 0,
+            "usage_source": "none",
+        }
         | fields
     )
 
@@ -92,7 +108,8 @@ def call(*attempts: Mapping[str, Any], **fields: Any) -> list[Row]:
     number = next(_numbers)
     shared = {"call_id": f"call_{number}", "response_id": f"resp_{number}", "attempts": len(attempts)} | fields
     return [
-        attempt(**{"attempt": place, "answered": place == len(attempts), **shared, **each}) for place, each in enumerate(attempts, 1)
+        attempt(**{"attempt": place, "answered": place == len(attempts), **shared, **each})
+        for place, each in enumerate(attempts, 1)
     ]
 
 
@@ -140,7 +157,10 @@ def by_chance(seed: int, size: int, *, days: int = 30, start: datetime = START) 
                 "session_id": parent["session_id"],
                 "previous_response_id": parent["response_id"],
                 "turn": parent["turn"] + 1,
-                "started": min(parent["started"] + timedelta(minutes=chance.randrange(1, 90)), start + timedelta(days=days) - timedelta(microseconds=1)),
+                "started": min(
+                    parent["started"] + timedelta(minutes=chance.randrange(1, 90)),
+                    start + timedelta(days=days) - timedelta(microseconds=1),
+                ),
                 "replayed": chance.random() < 0.2,
             }
         if kind < 0.25:
@@ -149,11 +169,16 @@ def by_chance(seed: int, size: int, *, days: int = 30, start: datetime = START) 
             made = call(lost, _used(chance, model) | {"reason": reason}, **shared)
         else:
             made = call(_used(chance, model), **shared)
-        outcome = chance.choices(("completed", "incomplete", "failed", "cancelled", "client_disconnected"), (80, 6, 6, 4, 4))[0]
+        outcome = chance.choices(
+            ("completed", "incomplete", "failed", "cancelled", "client_disconnected"), (80, 6, 6, 4, 4)
+        )[0]
         finish = {"completed": "stop", "incomplete": chance.choice(("length", "content_filter"))}.get(outcome, "error")
         for row in made:
             row |= {"outcome": outcome, "finish": finish}
-        made[-1] |= {"attempt_outcome": outcome, "error_kind": chance.choice(("timeout", "server")) if outcome == "failed" else None}
+        made[-1] |= {
+            "attempt_outcome": outcome,
+            "error_kind": chance.choice(("timeout", "server")) if outcome == "failed" else None,
+        }
         parents.append(made[-1])
         rows += made
     return rows
@@ -173,10 +198,20 @@ def _used(chance: random.Random, model: str, *, lost: bool = False) -> Row:
         "answered": not lost,
     }
     if model == "llama" and chance.random() < 0.7:
-        return tokens | where | dict.fromkeys(COSTS) | {"cost_status": "unpriced", "cost_nano": None, "input_rate_pico": None}
+        return (
+            tokens
+            | where
+            | dict.fromkeys(COSTS)
+            | {"cost_status": "unpriced", "cost_nano": None, "input_rate_pico": None}
+        )
     costs = {name: chance.randrange(10**7) for name in COSTS}
     rate = chance.choice((1_250_000, 250_000, None))
-    priced = {"cost_status": "priced", "cost_nano": sum(costs.values()), "input_rate_pico": rate, "price_version": chance.choice(("v1", "v2"))}
+    priced = {
+        "cost_status": "priced",
+        "cost_nano": sum(costs.values()),
+        "input_rate_pico": rate,
+        "price_version": chance.choice(("v1", "v2")),
+    }
     return tokens | where | costs | priced | {"price_source": "catalogue", "margin_nano": chance.randrange(100)}
 
 
@@ -202,7 +237,8 @@ def money(rows: Iterable[Row]) -> tuple[int | None, int]:
     unknown = [
         row
         for row in told
-        if row["cost_status"] == "unpriced" and (row["usage_source"] != "none" or row["attempt_outcome"] in ("completed", "incomplete"))
+        if row["cost_status"] == "unpriced"
+        and (row["usage_source"] != "none" or row["attempt_outcome"] in ("completed", "incomplete"))
     ]
     known = [row for row in told if row["cost_status"] in ("priced", "free")]
     return (None if unknown and not known else sum(row["cost_nano"] or 0 for row in told)), len(unknown)

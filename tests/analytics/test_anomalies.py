@@ -20,7 +20,11 @@ DAYS = 60
 def quiet(chance: random.Random) -> list[float]:
     """What a key costs on each of 60 days without anything being wrong: from a call a week to a thousand a day, few of them dear, with
     weekends or without, on a level that wanders."""
-    calls_a_day, spread, price = 10 ** chance.uniform(-0.7, 3), chance.choice((0.3, 0.8, 1.3)), 10 ** chance.uniform(6, 8.5)
+    calls_a_day, spread, price = (
+        10 ** chance.uniform(-0.7, 3),
+        chance.choice((0.3, 0.8, 1.3)),
+        10 ** chance.uniform(6, 8.5),
+    )
     weekly, wander, found = chance.random() < 0.6, 0.0, []
     for day in range(DAYS):
         wander += chance.gauss(0, 0.05)
@@ -91,16 +95,39 @@ def test_somebody_new_is_flagged_only_for_much() -> None:
 def usual_traffic() -> list[Row]:
     """Two keys, two users and two models, each hour of the first twenty days 10 nano-dollars."""
     return [
-        attempt(started=START + timedelta(hours=hour), key_id=key, key_alias=f"{key}'s", end_user=user, model=model, cost_nano=10)
+        attempt(
+            started=START + timedelta(hours=hour),
+            key_id=key,
+            key_alias=f"{key}'s",
+            end_user=user,
+            model=model,
+            cost_nano=10,
+        )
         for hour in range(20 * 24)
         for key, user, model in (("ada", "u1", "gpt"), ("ada", "u2", "claude"), ("bob", "u1", "claude"))
     ]
 
 
 RUNAWAY = [
-    attempt(started=START + timedelta(days=18, hours=7), key_id="ada", key_alias="ada's", end_user="u2", model="gpt", cost_nano=nano)
+    attempt(
+        started=START + timedelta(days=18, hours=7),
+        key_id="ada",
+        key_alias="ada's",
+        end_user="u2",
+        model="gpt",
+        cost_nano=nano,
+    )
     for nano in (4000, 4200)
-] + [attempt(started=START + timedelta(days=18, hours=8), key_id="ada", key_alias="ada's", end_user="u1", model="claude", cost_nano=1800)]
+] + [
+    attempt(
+        started=START + timedelta(days=18, hours=8),
+        key_id="ada",
+        key_alias="ada's",
+        end_user="u1",
+        model="claude",
+        cost_nano=1800,
+    )
+]
 
 
 def test_a_jump_is_told_with_what_it_was_made_of() -> None:

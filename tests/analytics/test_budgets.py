@@ -57,7 +57,9 @@ def test_a_breach_is_told_to_the_hour() -> None:
     assert row["breach"] == datetime(2026, 3, 4, 12, tzinfo=UTC), "the fourth noon"
 
 
-@pytest.mark.parametrize(("window", "spent"), [("day", 0), ("week", 4), ("month", 20), ("total", 20), ("24h", 2), ("3d", 6)])
+@pytest.mark.parametrize(
+    ("window", "spent"), [("day", 0), ("week", 4), ("month", 20), ("total", 20), ("24h", 2), ("3d", 6)]
+)
 def test_each_window_counts_its_own_stretch(window: str, spent: int) -> None:
     row = only(budgets(even(2), limits({"limit_nano": 1000, "window": window}), NOW))
 
@@ -78,8 +80,17 @@ def test_budgets_are_for_whom_they_name() -> None:
         attempt(key_id="k2", key_alias="bob's", model="gpt-4", cost_nano=10),
         attempt(key_id="k3", key_alias=None, model="claude", cost_nano=100),
     )
-    named = [("key", "k1", 1), ("key", "bob's", 10), ("model", "gpt-*", 11), ("model", None, 111), ("end_user", "nobody", 0), ("key", "k*", 111)]
-    told = budgets(frame, limits(*({"name": f"{scope} {who}", "scope": scope, "subject": who} for scope, who, _ in named)), NOW)
+    named = [
+        ("key", "k1", 1),
+        ("key", "bob's", 10),
+        ("model", "gpt-*", 11),
+        ("model", None, 111),
+        ("end_user", "nobody", 0),
+        ("key", "k*", 111),
+    ]
+    told = budgets(
+        frame, limits(*({"name": f"{scope} {who}", "scope": scope, "subject": who} for scope, who, _ in named)), NOW
+    )
 
     assert dict(told.select("name", "spent_nano").rows()) == {f"{scope} {who}": nano for scope, who, nano in named}
 

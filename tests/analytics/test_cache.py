@@ -36,14 +36,26 @@ def test_a_read_saves_what_plain_input_would_have_cost_and_a_write_costs_extra()
 
 
 def test_a_cache_that_is_only_written_to_costs_more_than_it_saves() -> None:
-    frame = books(attempt(input_rate_pico=1000, uncached_input_tokens=0, cache_write_tokens=1000, cost_cache_write_nano=1250, cost_nano=1250))
+    frame = books(
+        attempt(
+            input_rate_pico=1000,
+            uncached_input_tokens=0,
+            cache_write_tokens=1000,
+            cost_cache_write_nano=1250,
+            cost_nano=1250,
+        )
+    )
     (row,) = cache(frame, MARCH).to_dicts()
 
     assert row["net_nano"] == -250
 
 
 def test_cached_tokens_whose_rate_nobody_knows_are_counted_and_save_nothing() -> None:
-    frame = books(unpriced(cache_read_tokens=50), attempt(cache_read_tokens=50, input_rate_pico=None), attempt(input_rate_pico=None))
+    frame = books(
+        unpriced(cache_read_tokens=50),
+        attempt(cache_read_tokens=50, input_rate_pico=None),
+        attempt(input_rate_pico=None),
+    )
     (row,) = cache(frame, MARCH).to_dicts()
 
     assert (row["unknown"], row["saved_nano"]) == (2, 0)
@@ -76,8 +88,13 @@ def test_savings_are_what_exact_fractions_say(seed: int, size: int) -> None:
 
     for (provider,), mine in grouped(seen(rows, MARCH), "provider").items():
         rated = [row for row in mine if row["input_rate_pico"] is not None]
-        saved = sum(Fraction(row["cache_read_tokens"] * row["input_rate_pico"], 1000) - row["cost_cache_read_nano"] for row in rated)
+        saved = sum(
+            Fraction(row["cache_read_tokens"] * row["input_rate_pico"], 1000) - row["cost_cache_read_nano"]
+            for row in rated
+        )
         written = [(row["cache_write_tokens"] + row["cache_write_1h_tokens"], row) for row in rated]
-        premium = sum(row["cost_cache_write_nano"] - Fraction(many * row["input_rate_pico"], 1000) for many, row in written)
+        premium = sum(
+            row["cost_cache_write_nano"] - Fraction(many * row["input_rate_pico"], 1000) for many, row in written
+        )
         assert told[provider]["saved_nano"] == round(saved)
         assert told[provider]["premium_nano"] == round(premium)

@@ -9,14 +9,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.analytics.books import LOST, MARCH, START, Row, attempt, books, by_chance, call, grouped, money, seen, unpriced
+from tests.analytics.books import (
+    LOST,
+    MARCH,
+    START,
+    Row,
+    attempt,
+    books,
+    by_chance,
+    call,
+    grouped,
+    money,
+    seen,
+    unpriced,
+)
 from tollbook_analytics import ReportError, conversation, conversations, turns
 
 
 def turn(number: int, sent: int, said: int, **fields: Any) -> Row:
     """The n-th turn of the conversation r1."""
     before = {"previous_response_id": f"r{number - 1}"} if number > 1 else {}
-    told: Row = {"response_id": f"r{number}", "session_id": "r1", "turn": number, "started": START + timedelta(minutes=number)}
+    told: Row = {
+        "response_id": f"r{number}",
+        "session_id": "r1",
+        "turn": number,
+        "started": START + timedelta(minutes=number),
+    }
     return attempt(**told | before | {"uncached_input_tokens": sent, "visible_output_tokens": said} | fields)
 
 
@@ -79,7 +97,12 @@ def test_the_first_by_the_rank_asked_for() -> None:
 def test_the_nth_turn_has_a_mean_cost() -> None:
     frame = books(CHAIN, attempt(turn=1, cost_nano=3000), attempt(turn=70, cost_nano=9), attempt(turn=50, cost_nano=11))
 
-    assert turns(frame, MARCH).select("turn", "calls", "nano_per_turn").rows() == [(1, 2, 2000), (2, 1, 2000), (3, 1, 3000), (50, 2, 10)]
+    assert turns(frame, MARCH).select("turn", "calls", "nano_per_turn").rows() == [
+        (1, 2, 2000),
+        (2, 1, 2000),
+        (3, 1, 3000),
+        (50, 2, 10),
+    ]
 
 
 def test_no_conversations_are_no_rows() -> None:

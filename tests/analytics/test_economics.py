@@ -30,13 +30,22 @@ def test_a_success_pays_for_the_failures_as_well() -> None:
 
 def test_the_latest_outcome_counts() -> None:
     late = START + timedelta(days=3)
-    frame = books(attempt(task="t1", success=False), attempt(task="t1", success=True, started=late), attempt(task="t1", started=late))
+    frame = books(
+        attempt(task="t1", success=False),
+        attempt(task="t1", success=True, started=late),
+        attempt(task="t1", started=late),
+    )
 
     assert economics(frame, MARCH)["succeeded"].to_list() == [1]
 
 
 def test_an_end_user_is_counted_once_and_those_without_one_cost_them_nothing() -> None:
-    frame = books(attempt(end_user="a", cost_nano=10), attempt(end_user="a", cost_nano=20), attempt(end_user="b", cost_nano=30), attempt())
+    frame = books(
+        attempt(end_user="a", cost_nano=10),
+        attempt(end_user="a", cost_nano=20),
+        attempt(end_user="b", cost_nano=30),
+        attempt(),
+    )
     (row,) = economics(frame, MARCH).to_dicts()
 
     assert (row["users"], row["nano_per_user"], row["nano_per_call"]) == (2, 30, 265)

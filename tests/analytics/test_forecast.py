@@ -25,7 +25,9 @@ def spend_of_days(seed: int, days: int = 98) -> list[float]:
         week = 1.0 if seed % 6 == 1 else (1, 1.05, 1.1, 1.0, 0.9, 0.45, 0.4)[day % 7]
         growth = {2: 1.01, 3: 0.99}.get(seed % 6, 1.0) ** day
         noise = chance.lognormvariate(0, {4: 0.6, 5: 0.1}.get(seed % 6, 0.25))
-        found.append(0.0 if seed % 6 == 4 and chance.random() < 0.05 else level * week * math.exp(wander) * growth * noise)
+        found.append(
+            0.0 if seed % 6 == 4 and chance.random() < 0.05 else level * week * math.exp(wander) * growth * noise
+        )
     return found
 
 
@@ -72,7 +74,9 @@ def daily(nano: int, *, since: date, until: datetime) -> list[dict[str, object]]
 
 
 def test_days_that_are_over_are_what_they_cost_and_today_is_no_less_than_it_has() -> None:
-    frame = books(daily(100, since=date(2026, 1, 20), until=NOW), attempt(started=NOW - timedelta(minutes=1), cost_nano=700))
+    frame = books(
+        daily(100, since=date(2026, 1, 20), until=NOW), attempt(started=NOW - timedelta(minutes=1), cost_nano=700)
+    )
     told = forecast(frame, NOW)
 
     assert told.height == 31
@@ -83,7 +87,9 @@ def test_days_that_are_over_are_what_they_cost_and_today_is_no_less_than_it_has(
 
 def test_the_month_ends_with_what_is_spent_and_what_is_expected() -> None:
     """20 days of 100 and one of them today; eleven more to come."""
-    (row,) = month_end(books(daily(100, since=date(2026, 1, 1), until=NOW), unpriced(started=NOW - timedelta(hours=1))), NOW).to_dicts()
+    (row,) = month_end(
+        books(daily(100, since=date(2026, 1, 1), until=NOW), unpriced(started=NOW - timedelta(hours=1))), NOW
+    ).to_dicts()
 
     assert (row["month"], row["spent_nano"], row["expected_nano"], row["low_nano"], row["high_nano"]) == (
         date(2026, 3, 1), 2000, 3100, 3100, 3100,
@@ -112,7 +118,9 @@ def test_the_interval_of_the_month_holds_most_months() -> None:
         days = [round(nano) for nano in spend_of_days(seed)]
         start = datetime(2026, 1, 5, 12, tzinfo=UTC)
         now = datetime(2026, 3, 25, tzinfo=UTC)
-        frame = books(attempt(started=start + timedelta(days=number), cost_nano=nano) for number, nano in enumerate(days))
+        frame = books(
+            attempt(started=start + timedelta(days=number), cost_nano=nano) for number, nano in enumerate(days)
+        )
         (row,) = month_end(frame, now).to_dicts()
         actual = sum(nano for number, nano in enumerate(days) if (start + timedelta(days=number)).month == 3)
         inside += row["low_nano"] <= actual <= row["high_nano"]

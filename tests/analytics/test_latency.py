@@ -41,7 +41,9 @@ def test_tokens_a_second_are_those_after_the_first_output_where_it_was_streamed(
 
 
 def test_only_answered_calls_waited() -> None:
-    frame = books(rejected(), attempt(outcome="failed"), attempt(outcome="client_disconnected"), attempt(answered=False))
+    frame = books(
+        rejected(), attempt(outcome="failed"), attempt(outcome="client_disconnected"), attempt(answered=False)
+    )
 
     assert latency(frame, MARCH).is_empty()
     assert latency(frame, MARCH, exact=False).is_empty()
@@ -56,7 +58,9 @@ def test_impossible_times_are_left_out() -> None:
 
 @given(st.lists(st.floats(1e-3, 1e9), min_size=1, max_size=200), st.sampled_from([1, 50, 95, 99, 100]))
 def test_a_percentile_of_buckets_is_within_the_bound(values: list[float], percent: int) -> None:
-    counts = pl.DataFrame({"value": values}).select(bucket(pl.col("value")).alias("bucket"), pl.lit(1, pl.Int64).alias("rows"))
+    counts = pl.DataFrame({"value": values}).select(
+        bucket(pl.col("value")).alias("bucket"), pl.lit(1, pl.Int64).alias("rows")
+    )
     told = percentiles(counts, [], [percent])[f"p{percent}"].item()
     exact = nearest_rank(values, percent)
 
@@ -89,7 +93,9 @@ def test_exact_percentiles_histograms_and_rolled_up_hours_agree(seed: int, size:
 
 
 def test_many_calls_are_told_from_histograms() -> None:
-    few, many = (books(attempt()).join(pl.LazyFrame({"n": range(EXACT_ROWS + more)}), how="cross").drop("n") for more in (0, 1))
+    few, many = (
+        books(attempt()).join(pl.LazyFrame({"n": range(EXACT_ROWS + more)}), how="cross").drop("n") for more in (0, 1)
+    )
 
     assert set(latency(few, MARCH)["error_bound"]) == {0.0}
     assert set(latency(many, MARCH)["error_bound"]) == {BOUND}
@@ -135,6 +141,14 @@ def test_bands_hold_every_answered_call_once() -> None:
     assert told["cost_nano"].sum() == 200_000
     assert told["from_ms"].to_list()[:3] == [0, 250, 500]
     for row in told.to_dicts():
-        inside = [r for r in rows if row["from_ms"] * (1 + BOUND) <= r["duration_ms"] < (row["to_ms"] or math.inf) * (1 - BOUND)]
-        near = [r for r in rows if row["from_ms"] * (1 - BOUND) <= r["duration_ms"] < (row["to_ms"] or math.inf) * (1 + BOUND)]
+        inside = [
+            r
+            for r in rows
+            if row["from_ms"] * (1 + BOUND) <= r["duration_ms"] < (row["to_ms"] or math.inf) * (1 - BOUND)
+        ]
+        near = [
+            r
+            for r in rows
+            if row["from_ms"] * (1 - BOUND) <= r["duration_ms"] < (row["to_ms"] or math.inf) * (1 + BOUND)
+        ]
         assert len(inside) <= row["calls"] <= len(near)

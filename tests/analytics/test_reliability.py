@@ -41,7 +41,9 @@ def test_errors_of_upstreams_and_of_the_gateway_are_told_apart() -> None:
 
 
 def test_shares_of_errors_are_of_the_same_group() -> None:
-    frame = books(call(LOST, {}, model="a"), call(LOST, {}, model="b"), call(LOST | {"error_kind": "auth"}, {}, model="b"))
+    frame = books(
+        call(LOST, {}, model="a"), call(LOST, {}, model="b"), call(LOST | {"error_kind": "auth"}, {}, model="b")
+    )
     told = errors(frame, MARCH, ["model"])
 
     assert {(row["model"], row["error"]): row["share"] for row in told.to_dicts()} == {
@@ -66,7 +68,12 @@ def test_counts_are_what_each_row_tells(seed: int, size: int) -> None:
         row = told[provider]
         for outcome in ("completed", "incomplete", "failed", "rejected", "cancelled", "client_disconnected"):
             assert row[outcome] == sum(answer["outcome"] == outcome for answer in answers)
-        for name, reason in (("retried", "retry"), ("fallen_back", "fallback"), ("hedged", "hedge"), ("continued", "continuation")):
+        for name, reason in (
+            ("retried", "retry"),
+            ("fallen_back", "fallback"),
+            ("hedged", "hedge"),
+            ("continued", "continuation"),
+        ):
             assert row[name] == sum(answer["reason"] == reason for answer in answers)
         assert row["calls"] == len(answers)
     wrong = [row for row in mine if row["error_kind"] or (row["answered"] and row["outcome"] in ("failed", "rejected"))]

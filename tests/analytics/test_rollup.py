@@ -33,7 +33,9 @@ REPORTS: dict[str, Report] = {
     seed=st.integers(0, 2**32),
     size=st.integers(0, 60),
     name=st.sampled_from(sorted(REPORTS)),
-    by=st.lists(st.sampled_from(["key", "team", "model", "provider", "deployment", "outcome"]), max_size=2, unique=True),
+    by=st.lists(
+        st.sampled_from(["key", "team", "model", "provider", "deployment", "outcome"]), max_size=2, unique=True
+    ),
     every=st.sampled_from([None, *EVERY]),
     zone=st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe"]),
     edges=st.tuples(st.integers(0, 15 * 24 * 60), st.integers(15 * 24 * 60, 31 * 24 * 60)),
@@ -74,7 +76,9 @@ def test_whole_hours_need_no_ledger(seed: int, size: int) -> None:
 def test_pieces_of_an_hour_and_a_correction_add_up() -> None:
     """Whoever keeps the hours only appends: two drains of one hour are two rows, and so is what was found out later."""
     early, late = books(attempt(cost_nano=5)), books(attempt(cost_nano=7))
-    correction = hours(early, MARCH).with_columns(pl.lit(0, pl.Int64).alias("rows"), pl.lit(2, pl.Int64).alias("cost_nano"))
+    correction = hours(early, MARCH).with_columns(
+        pl.lit(0, pl.Int64).alias("rows"), pl.lit(2, pl.Int64).alias("cost_nano")
+    )
     rolled = pl.concat([hours(early, MARCH), hours(late, MARCH), correction])
 
     assert spend(rolled, MARCH).select("calls", "cost_nano").rows() == [(2, 14)]

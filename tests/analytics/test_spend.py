@@ -12,7 +12,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.analytics.books import LOST, MARCH, START, Row, attempt, books, by_chance, call, grouped, money, rejected, seen, unpriced
+from tests.analytics.books import (
+    LOST,
+    MARCH,
+    START,
+    Row,
+    attempt,
+    books,
+    by_chance,
+    call,
+    grouped,
+    money,
+    rejected,
+    seen,
+    unpriced,
+)
 from tollbook_analytics import Filters, NotALedger, Overflow, ReportError, TooCoarse, Window, spend
 from tollbook_analytics.rollup import hours
 from tollbook_analytics.window import EVERY, Every
@@ -52,7 +66,9 @@ def test_what_is_unknown_is_counted_and_is_not_zero() -> None:
 
 
 def test_a_failed_attempt_without_usage_owes_nothing_even_without_a_price() -> None:
-    frame = books(call(LOST | {"cost_status": "unpriced", "cost_nano": None, "usage_source": "none"}, {"cost_nano": 700}))
+    frame = books(
+        call(LOST | {"cost_status": "unpriced", "cost_nano": None, "usage_source": "none"}, {"cost_nano": 700})
+    )
 
     assert columns(spend(frame, MARCH), "cost_nano", "unpriced") == [(700, 0)]
 
@@ -89,7 +105,9 @@ def test_days_are_those_of_the_zone_and_have_23_and_25_hours() -> None:
         start = at(f"{day}T00:00") - timedelta(days=1)
         frame = books(attempt(started=start + timedelta(hours=number)) for number in range(72))
         window = Window(start, start + timedelta(hours=72), BERLIN)
-        told = {f"{time:%Y-%m-%d}": calls for time, calls in columns(spend(frame, window, every="day"), "time", "calls")}
+        told = {
+            f"{time:%Y-%m-%d}": calls for time, calls in columns(spend(frame, window, every="day"), "time", "calls")
+        }
 
         assert told[day] == hours_of_day
         assert sum(told.values()) == 72
@@ -97,7 +115,9 @@ def test_days_are_those_of_the_zone_and_have_23_and_25_hours() -> None:
 
 def test_the_doubled_hour_is_two_hours() -> None:
     window = Window(at("2026-10-25T02:00"), at("2026-10-25T02:00") + timedelta(hours=2), BERLIN)
-    frame = books(attempt(started=window.start + timedelta(minutes=10)), attempt(started=window.start + timedelta(minutes=70)))
+    frame = books(
+        attempt(started=window.start + timedelta(minutes=10)), attempt(started=window.start + timedelta(minutes=70))
+    )
     told = spend(frame, window, every="hour")
 
     assert [f"{time:%H:%M %z}" for time in told["time"]] == ["02:00 +0200", "02:00 +0100"]
@@ -125,7 +145,10 @@ def test_a_renamed_key_is_one_key_by_its_newest_name() -> None:
         attempt(key_id="", key_alias=None, cost_nano=1),
     )
 
-    assert columns(spend(frame, MARCH, ["key"]), "key", "key_alias", "cost_nano") == [("key_1", "new", 2000), (None, None, 1)]
+    assert columns(spend(frame, MARCH, ["key"]), "key", "key_alias", "cost_nano") == [
+        ("key_1", "new", 2000),
+        (None, None, 1),
+    ]
 
 
 def test_the_dearest_stay_and_the_rest_is_one_row() -> None:
@@ -240,7 +263,9 @@ def test_spend_is_what_adding_up_row_by_row_says(
     functions = [BY[name] for name in by]
     expected = grouped(seen(rows, window), *([bucket_of(window, every)] if every else []), *functions)
     if not by:
-        expected = {(bucket.start,): [] for bucket in window.buckets(every)} | expected if every else expected or {(): []}
+        expected = (
+            {(bucket.start,): [] for bucket in window.buckets(every)} | expected if every else expected or {(): []}
+        )
     keys = [name for name in told.columns if name in ("time", *by)]
     found = {tuple(row[name] for name in keys): row for row in told.to_dicts()}
     assert len(found) == told.height

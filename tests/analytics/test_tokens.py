@@ -43,7 +43,10 @@ def test_each_kind_has_its_tokens_its_cost_and_what_a_million_came_to() -> None:
 
 
 def test_tokens_without_a_price_are_told_and_do_not_cheapen_the_others() -> None:
-    frame = books(attempt(cost_input_nano=1_000_000, cost_nano=1_000_000, uncached_input_tokens=1000), unpriced(uncached_input_tokens=9000))
+    frame = books(
+        attempt(cost_input_nano=1_000_000, cost_nano=1_000_000, uncached_input_tokens=1000),
+        unpriced(uncached_input_tokens=9000),
+    )
     (row,) = [row for row in tokens(frame, MARCH).to_dicts() if row["kind"] == "input"]
 
     assert (row["tokens"], row["cost_nano"], row["nano_per_million"]) == (10_000, 1_000_000, 1_000_000_000)

@@ -23,7 +23,10 @@ CANCELLED = {"attempt_outcome": "cancelled"}
         (call({"answered": True}, CANCELLED | {"answered": False, "reason": "hedge"}), {"hedged": 1}),
         (call(LOST, {"reason": "hedge"}), {"hedged": 1}),
         (call(LOST, {"reason": "continuation"}), {}),
-        (call(LOST, {"reason": "retry", "attempt_outcome": "failed"}, outcome="failed", finish="error"), {"retried": 1, "failed": 1}),
+        (
+            call(LOST, {"reason": "retry", "attempt_outcome": "failed"}, outcome="failed", finish="error"),
+            {"retried": 1, "failed": 1},
+        ),
         ([attempt(outcome="incomplete", finish="length")], {"truncated": 1}),
         ([attempt(outcome="incomplete", finish="content_filter")], {"refused": 1}),
         ([attempt(outcome="failed", error_kind="content_filter", finish="error")], {"refused": 1}),
@@ -47,7 +50,11 @@ def test_waste_is_told_in_money_and_as_a_share_of_all_spend() -> None:
 
 
 def test_the_share_is_of_the_same_group() -> None:
-    frame = books(attempt(model="a", outcome="cancelled", cost_nano=1), attempt(model="a", cost_nano=3), attempt(model="b", cost_nano=96))
+    frame = books(
+        attempt(model="a", outcome="cancelled", cost_nano=1),
+        attempt(model="a", cost_nano=3),
+        attempt(model="b", cost_nano=96),
+    )
     (row,) = waste(frame, MARCH, ["model"]).to_dicts()
 
     assert (row["model"], row["share"]) == ("a", 0.25)
@@ -58,7 +65,9 @@ def by_hand(row: Row, rows: list[Row]) -> str | None:
     if row["reason"] is None:
         return None
     if not row["answered"]:
-        after = next((r["reason"] for r in rows if (r["call_id"], r["attempt"]) == (row["call_id"], row["attempt"] + 1)), None)
+        after = next(
+            (r["reason"] for r in rows if (r["call_id"], r["attempt"]) == (row["call_id"], row["attempt"] + 1)), None
+        )
         if after == "continuation":
             return None
         if row["attempt_outcome"] == "cancelled" or "hedge" in (row["reason"], after):
@@ -66,7 +75,12 @@ def by_hand(row: Row, rows: list[Row]) -> str | None:
         return "fallback" if after == "fallback" else "retried"
     if "content_filter" in (row["finish"], row["error_kind"]):
         return "refused"
-    kinds = {"failed": "failed", "incomplete": "truncated", "cancelled": "cancelled", "client_disconnected": "disconnected"}
+    kinds = {
+        "failed": "failed",
+        "incomplete": "truncated",
+        "cancelled": "cancelled",
+        "client_disconnected": "disconnected",
+    }
     return kinds.get(row["outcome"])
 
 

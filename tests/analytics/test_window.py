@@ -15,7 +15,16 @@ from tollbook_analytics.window import EVERY, Every, Window, midnight
 BERLIN = "Europe/Berlin"
 NOW = datetime(2026, 11, 24, 14, 37, tzinfo=UTC)
 
-ZONES = ["UTC", BERLIN, "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "America/Havana", "Asia/Beirut", "Pacific/Chatham"]
+ZONES = [
+    "UTC",
+    BERLIN,
+    "America/New_York",
+    "Asia/Kathmandu",
+    "Australia/Lord_Howe",
+    "America/Havana",
+    "Asia/Beirut",
+    "Pacific/Chatham",
+]
 
 
 def local(window: Window) -> tuple[str, str]:
@@ -35,7 +44,9 @@ def local(window: Window) -> tuple[str, str]:
         ("24h", "2026-11-23 15:37", "2026-11-24 15:37", "2026-11-22 15:37", "2026-11-23 15:37"),
     ],
 )
-def test_presets_and_the_equal_period_before(name: str, start: str, end: str, start_before: str, end_before: str) -> None:
+def test_presets_and_the_equal_period_before(
+    name: str, start: str, end: str, start_before: str, end_before: str
+) -> None:
     window = Window.named(name, NOW, BERLIN)
 
     assert local(window) == (start, end)
@@ -158,7 +169,9 @@ def test_what_is_no_window_is_told(since: str, until: str, zone: str, says: str)
 
 
 def test_an_unknown_preset_names_the_known() -> None:
-    with pytest.raises(ReportError, match="no time is called 'fortnight': try today, yesterday, 7d, 30d, month, last-month"):
+    with pytest.raises(
+        ReportError, match="no time is called 'fortnight': try today, yesterday, 7d, 30d, month, last-month"
+    ):
         Window.named("fortnight", NOW)
 
 
