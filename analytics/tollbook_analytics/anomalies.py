@@ -12,14 +12,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from .dimensions import DIMENSIONS, checked
 from .errors import ReportError
 from .ledger import MOMENT, Type
-from .totals import TIME, WIDE, add_up, bucket_of, collect, in_utc, labelled, narrow, with_aliases, within
-from .window import Window
+from .totals import TIME, WIDE, add_up, bucket_of, collect, in_utc, labelled, literal, narrow, with_aliases, within
+from .window import DAY, Window, midnight
 
 LOOKED_AT = ("key", "end_user", "model")
 
@@ -124,19 +125,22 @@ def anomalies(
     """The flagged days of the window, the newest first, then the largest jump.
 
     Looked at are days of the window's zone, each of `by` (as far as the frame tells it) for itself, the `most_subjects`
-    that cost most. The window must reach back over the days that say what is usual: four weeks before the first day of
-    interest. `score` is in spreads, infinite for somebody new. `contributors` are the combinations of the other
-    dimensions that the jump was made of, with their share of it; `words` says the same.
+    that cost most. The frame should reach back over the days that say what is usual (`reach`). `score` is in spreads,
+    infinite for somebody new. `contributors` are the combinations of the other dimensions that the jump was made of,
+    with their share of it; `words` says the same.
     """
     columns = frame.collect_schema()
     names = [name for name in checked(by) if DIMENSIONS[name] in columns]
+    seen = reach(window, judge)
     tables = []
     for name in names:
-        spent = add_up(frame, window, {"cost_nano": pl.col("cost_nano")}, by=[name], every="day")
-        flags = _flags(in_utc(spent.rename({name: "subject"})), window, judge, most_subjects)
+        spent = add_up(frame, seen, {"cost_nano": pl.col("cost_nano")}, by=[name], every="day")
+        flags = _flags(in_utc(spent.rename({name: "subject"})), seen, judge, most_subjects)
+        first = min((bucket.start for bucket in window.buckets("day")), default=window.end)
+        flags = flags.filter(pl.col(TIME) >= literal(first))
         if flags.height:
             others = [other for other in LOOKED_AT if other != name and DIMENSIONS[other] in columns]
-            tables.append(_explained(frame, window, name, flags, others, contributors))
+            tables.append(_explained(frame, seen, name, flags, others, contributors))
     schema: dict[str, Type] = {
         TIME: MOMENT, "by": pl.String, "subject": pl.String, "key_alias": pl.String,
         "cost_nano": pl.Int64, "expected_nano": pl.Int64, "jump_nano": pl.Int64, "score": pl.Float64,
@@ -145,6 +149,12 @@ def anomalies(
     found = pl.concat([pl.DataFrame(schema=schema), *(table.select(list(schema)) for table in tables)])
     found = found.with_columns(pl.col(TIME).dt.convert_time_zone(window.zone))
     return found.sort(TIME, "jump_nano", "by", "subject", descending=[True, True, False, False], nulls_last=True)
+
+
+def reach(window: Window, judge: Judge = Judge()) -> Window:
+    """The window with the days before it that say what is usual."""
+    first = window.start.astimezone(ZoneInfo(window.zone)).date() - judge.days * DAY
+    return Window(midnight(first, window.zone), window.end, window.zone)
 
 
 CONTRIBUTORS = pl.List(
@@ -182,12 +192,15 @@ def _flags(spent: pl.DataFrame, window: Window, judge: Judge, most: int) -> pl.D
         for day, nano in zip(mine[TIME], mine["cost_nano"], strict=True):
             values[number[day]] = nano
         first = min((number[day] for day in mine[TIME]), default=0)
-        for flag in judged(values[first:], usual_total, judge, new=first >= begun + judge.least_days):
+        flags = judged(values[first:], usual_total, judge, new=first >= begun + judge.least_days)
+        flagged = {first + flag.day for flag in flags}
+        for flag in flags:
             place, expected = first + flag.day, round(flag.expected)
-            rows.append((place, days[place], subject, values[place], expected, values[place] - expected, flag.score))
+            usual = [days[each] for each in range(max(first, place - judge.days), place) if each not in flagged]
+            rows.append((days[place], subject, values[place], expected, values[place] - expected, flag.score, usual))
     schema: dict[str, Type] = {
-        "day": pl.Int64, TIME: MOMENT, "subject": pl.String, "cost_nano": pl.Int64,
-        "expected_nano": pl.Int64, "jump_nano": pl.Int64, "score": pl.Float64,
+        TIME: MOMENT, "subject": pl.String, "cost_nano": pl.Int64, "expected_nano": pl.Int64, "jump_nano": pl.Int64,
+        "score": pl.Float64, "usual_days": pl.List(MOMENT),
     }  # fmt: skip
     return pl.DataFrame(rows, schema=schema, orient="row")
 
@@ -195,68 +208,44 @@ def _flags(spent: pl.DataFrame, window: Window, judge: Judge, most: int) -> pl.D
 def _explained(
     frame: pl.LazyFrame, window: Window, name: str, flags: pl.DataFrame, others: list[str], most: int
 ) -> pl.DataFrame:
-    """The flags with their contributors: for each combination of the other dimensions the day less the mean of the days
-    before it."""
+    """The flags with their contributors: for each combination of the other dimensions the day less the mean of the
+    usual days before it."""
     column = DIMENSIONS[name]
-    subjects = flags["subject"].unique()
-    cells = (
-        within(frame, window)
-        .filter(pl.col(column).is_in(subjects.implode()))
-        .group_by(
-            bucket_of(window, "day").alias(TIME),
-            pl.col(column).alias("subject"),
-            *(pl.col(DIMENSIONS[other]).alias(other) for other in others),
-        )
-    )
-    spent = narrow(collect(cells.agg(pl.col("cost_nano").cast(WIDE).sum())), ["cost_nano"])
-    told = in_utc(labelled(spent, window, "day"))
-    days = [bucket.start for bucket in window.buckets("day")]
-    flagged = set(zip(flags["subject"], flags["day"], strict=True))
-    made = []
-    for flag in flags.iter_rows(named=True):
-        mine = told.filter(pl.col("subject") == flag["subject"])
-        usual = [
-            place for place in range(max(0, flag["day"] - 28), flag["day"]) if (flag["subject"], place) not in flagged
-        ]
-        before = mine.filter(pl.col(TIME).is_in(pl.Series([days[place] for place in usual], dtype=MOMENT).implode()))
-        made.append(
-            _made_of(
-                mine.filter(pl.col(TIME) == flag[TIME]), before, max(len(usual), 1), others, flag["jump_nano"], most
-            )
-        )
-    words = [_words(each) for each in made]
+    cells = [bucket_of(window, "day").alias(TIME), pl.col(column).alias("subject")]
+    cells += [pl.col(DIMENSIONS[other]).alias(other) for other in others]
+    concerned = within(frame, window).filter(pl.col(column).is_in(flags["subject"].unique().implode()))
+    spent = collect(concerned.group_by(cells).agg(pl.col("cost_nano").cast(WIDE).sum()))
+    told = in_utc(labelled(narrow(spent, ["cost_nano"]), window, "day"))
+    made = [
+        _made_of(told.filter(pl.col("subject") == flag["subject"]), flag, others, most) for flag in flags.to_dicts()
+    ]
     found = flags.with_columns(
         pl.lit(name).alias("by"),
         pl.Series("contributors", made, dtype=CONTRIBUTORS),
-        pl.Series("words", words, dtype=pl.String),
+        pl.Series("words", [_words(each) for each in made], dtype=pl.String),
     )
     if name != "key":
         return found.with_columns(pl.lit(None, pl.String).alias("key_alias"))
     return with_aliases(found.rename({"subject": "key"}), frame, window).rename({"key": "subject"})
 
 
-def _made_of(
-    day: pl.DataFrame, before: pl.DataFrame, many: int, others: list[str], jump: int, most: int
-) -> list[dict[str, Any]]:
-    usual = before.group_by(others).agg((pl.col("cost_nano").sum() / many).alias("usual")) if others else pl.DataFrame()
-    if not others or jump <= 0:
+def _made_of(spent: pl.DataFrame, flag: dict[str, Any], others: list[str], most: int) -> list[dict[str, Any]]:
+    if not others:
         return []
-    joined = day.join(usual, on=others, how="left", nulls_equal=True)
-    more = joined.with_columns(
-        (pl.col("cost_nano") - pl.col("usual").fill_null(0.0)).round().cast(pl.Int64).alias("jump_nano")
+    usual_days = pl.Series(flag["usual_days"], dtype=MOMENT)
+    before = (
+        spent.filter(pl.col(TIME).is_in(usual_days.implode())).group_by(others).agg(usual=pl.col("cost_nano").sum())
     )
-    top = more.filter(pl.col("jump_nano") > 0).sort(
-        "jump_nano", *others, descending=[True, *(False for _ in others)], nulls_last=True
+    day = spent.filter(pl.col(TIME) == flag[TIME]).join(before, on=others, how="left", nulls_equal=True)
+    usual = pl.col("usual").fill_null(0) / max(len(usual_days), 1)
+    more = day.with_columns(jump_nano=(pl.col("cost_nano") - usual).round().cast(pl.Int64)).filter(
+        pl.col("jump_nano") > 0
     )
+    names = [*others, "cost_nano", "jump_nano"]
+    top = more.sort("jump_nano", *others, descending=[True, *(False for _ in others)], nulls_last=True).head(most)
     return [
-        {
-            **dict.fromkeys(LOOKED_AT),
-            **{other: row[other] for other in others},
-            "cost_nano": row["cost_nano"],
-            "jump_nano": row["jump_nano"],
-        }
-        | {"share": row["jump_nano"] / jump}
-        for row in top.head(most).iter_rows(named=True)
+        dict.fromkeys(LOOKED_AT) | row | {"share": row["jump_nano"] / flag["jump_nano"]}
+        for row in top.select(names).to_dicts()
     ]
 
 

@@ -35,7 +35,7 @@ SUMS = {
 def overview(
     frame: pl.LazyFrame, windows: Mapping[str, Window], *, latencies: pl.LazyFrame | None = None
 ) -> pl.DataFrame:
-    """Two rows for each window by its name: the window, and (`before`) the equal period before it. The books are read
+    """Two rows for each window by its name: the window, and (`previous`) the equal period before it. The books are read
     once or twice.
 
     Errors are calls that gave the client one. `saved_net_nano` is what caches saved less what writing to them cost,
@@ -44,9 +44,9 @@ def overview(
     itself.
     """
     told = [
-        (name, before, each)
+        (name, previous, each)
         for name, window in windows.items()
-        for before, each in ((False, window), (True, window.previous()))
+        for previous, each in ((False, window), (True, window.previous()))
     ]
     edges = sorted({edge for _, _, each in told for edge in (each.start, each.end)})
     hull = Window(edges[0], edges[-1]) if edges else NOTHING
@@ -59,12 +59,12 @@ def overview(
     parts = collect(selected.group_by(part=_part(edges)).agg(*sums, pl.col("started").max().alias("newest")))
     frames = _stretches(told, edges)
     together = frames.join(parts, on="part", how="left")
-    found = together.group_by("window", "before", maintain_order=True).agg(
+    found = together.group_by("window", "previous", maintain_order=True).agg(
         pl.col("start").first(), pl.col("end").first(), *(pl.col(name).sum() for name in SUMS), pl.col("newest").max()
     )
     found = known(narrow(found, list(SUMS))).join(
         _waits(frame if latencies is None else latencies, hull, edges, frames),
-        on=["window", "before"],
+        on=["window", "previous"],
         how="left",
         maintain_order="left",
     )
@@ -79,7 +79,7 @@ def overview(
     ).select(
         *(
             "window",
-            "before",
+            "previous",
             "start",
             "end",
             "calls",
@@ -107,13 +107,13 @@ def _part(edges: list[datetime]) -> pl.Expr:
 def _stretches(told: list[tuple[str, bool, Window]], edges: list[datetime]) -> pl.DataFrame:
     """Which parts make up each window; one without any has a row, too."""
     rows = [
-        (name, before, each.start, each.end, part)
-        for name, before, each in told
+        (name, previous, each.start, each.end, part)
+        for name, previous, each in told
         for part in (range(edges.index(each.start), edges.index(each.end)) if each.start < each.end else (-2,))
     ]
     schema: dict[str, Type] = {
         "window": pl.String,
-        "before": pl.Boolean,
+        "previous": pl.Boolean,
         "start": MOMENT,
         "end": MOMENT,
         "part": pl.Int64,
@@ -136,10 +136,10 @@ def _waits(frame: pl.LazyFrame, hull: Window, edges: list[datetime], stretches: 
     else:
         told = pl.LazyFrame(schema={"part": pl.Int64, "bucket": pl.Int16, "rows": pl.Int64})
     counts = collect(told.group_by("part", "bucket").agg(pl.col("rows").sum())).filter(pl.col("bucket").is_not_null())
-    of_window = stretches.join(counts, on="part").select("window", "before", "bucket", "rows")
-    found = percentiles(of_window, ["window", "before"], (50, 95))
+    of_window = stretches.join(counts, on="part").select("window", "previous", "bucket", "rows")
+    found = percentiles(of_window, ["window", "previous"], (50, 95))
     return found.select(
-        "window", "before", pl.col("p50").alias("first_output_p50"), pl.col("p95").alias("first_output_p95")
+        "window", "previous", pl.col("p50").alias("first_output_p50"), pl.col("p95").alias("first_output_p95")
     )
 
 

@@ -28,7 +28,7 @@ def test_now_stands_beside_the_equal_period_before() -> None:
     )
     now, before = overview(frame, {"today": Window.named("today", NOW)}).to_dicts()
 
-    assert (now["window"], now["before"], before["before"]) == ("today", False, True)
+    assert (now["window"], now["previous"], before["previous"]) == ("today", False, True)
     assert (now["calls"], now["errors"], now["cost_nano"], now["unpriced"], now["newest"]) == (3, 1, 1000, 1, today)
     assert (before["calls"], before["cost_nano"], before["end"]) == (1, 400, NOW - timedelta(days=1))
     assert now["unpriced_tokens"] == 120
@@ -46,7 +46,7 @@ def test_every_number_is_that_of_the_report_about_it(seed: int, size: int, names
     windows = {name: Window.named(name, NOW, zone) for name in names}
 
     for row in overview(frame, windows).to_dicts():
-        window = windows[row["window"]].previous() if row["before"] else windows[row["window"]]
+        window = windows[row["window"]].previous() if row["previous"] else windows[row["window"]]
         (spent,), (saved,), (ended,) = (report(frame, window).to_dicts() for report in (spend, cache, reliability))
         assert (row["calls"], row["cost_nano"], row["unpriced"]) == (
             spent["calls"],
