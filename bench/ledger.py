@@ -373,17 +373,19 @@ def _lost(calls: pl.DataFrame) -> pl.DataFrame:
     return gone.select(list(LEDGER)).collect()
 
 
+def write_day(file: Path, of: date, rows: int, known: World, seed: int = 7) -> int:
+    """Write one day; answers how many rows it has."""
+    frame = day(of, rows, known=known, seed=seed)
+    frame.write_parquet(file, compression="zstd", compression_level=3, row_group_size=131_072)
+    return frame.height
+
+
 def write(folder: Path, rows: int, days: int, *, last: date = date(2026, 11, 24), seed: int = 7) -> int:
     """Write `days` files that end with `last`; answers how many rows they have in all."""
     folder.mkdir(parents=True, exist_ok=True)
     known = world(seed)
-    total = 0
-    for number in range(days):
-        of = last - timedelta(days=days - 1 - number)
-        frame = day(of, rows // days, known=known, seed=seed)
-        frame.write_parquet(folder / f"{of}.parquet", compression="zstd", compression_level=3, row_group_size=131_072)
-        total += len(frame)
-    return total
+    of_days = [last - timedelta(days=days - 1 - number) for number in range(days)]
+    return sum(write_day(folder / f"{of}.parquet", of, rows // days, known, seed) for of in of_days)
 
 
 def main() -> None:

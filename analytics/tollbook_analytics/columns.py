@@ -206,12 +206,6 @@ COLUMNS: Mapping[str, Column] = {
 
 
 def heading(name: str) -> str:
-    """A column's name for people: units are said with the numbers."""
-    words = name.removesuffix("_nano").removesuffix("_share")
-    return (
-        words.replace("nano_per_", "cost per ")
-        .replace("_p50", " p50")
-        .replace("_p95", " p95")
-        .replace("_ms", "")
-        .replace("_", " ")
-    )
+    """A column's name for people; its unit is said with each number."""
+    words = name.removesuffix("_nano").replace("nano_per_", "cost per ").replace("_ms", "")
+    return words.replace("_", " ")

@@ -10,15 +10,11 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from .ledger import TOKENS
-from .totals import WIDE
+from .totals import FACTS, WIDE
 
 ROWS = pl.col("rows")
 NANO = pl.col("cost_nano")
 ANSWERED = pl.col("answered")
-
-INPUT_TOKENS = TOKENS[:6]
-OUTPUT_TOKENS = TOKENS[6:]
 
 
 def counted(condition: pl.Expr) -> pl.Expr:
@@ -26,21 +22,12 @@ def counted(condition: pl.Expr) -> pl.Expr:
     return pl.when(condition).then(ROWS)
 
 
-def spent(condition: pl.Expr) -> pl.Expr:
-    """What these cost, as far as it is known."""
-    return pl.when(condition).then(NANO)
-
-
 def ended(*outcomes: str) -> pl.Expr:
     """Calls with one of these outcomes."""
     return ANSWERED & pl.col("outcome").is_in(outcomes)
 
 
-ATTEMPTED = pl.col("reason").is_not_null()
-UNPRICED = (pl.col("cost_status") == "unpriced") & (
-    (pl.col("usage_source") != "none") | pl.col("attempt_outcome").is_in(["completed", "incomplete"])
-)
-PRICED = pl.col("cost_status").is_in(["priced", "free"])
+ATTEMPTED, PRICED, UNPRICED = (pl.col(name) for name in (FACTS.attempted, FACTS.priced, FACTS.unpriced))
 
 MONEY: Mapping[str, pl.Expr] = {"cost_nano": NANO, "priced": counted(PRICED), "unpriced": counted(UNPRICED)}
 """A sum of money with what it knows and what it does not; `known` turns them into what a reader may see."""

@@ -10,8 +10,8 @@ import polars as pl
 from .histogram import bucket, percentiles
 from .latency import answered, metric
 from .ledger import MOMENT, Type
-from .measures import CACHE, MONEY, VOLUME, counted, ended, known
-from .totals import WIDE, collect, literal, narrow, require, share, within
+from .measures import CACHE, MONEY, UNPRICED, VOLUME, counted, ended, known
+from .totals import collect, literal, narrow, require, share, summed, within
 from .waste import followed, kind_of_waste
 from .window import HOUR, Window
 
@@ -26,9 +26,7 @@ SUMS = {
     **MONEY,
     **CACHE,
     "wasted_nano": pl.when(_VAIN).then("cost_nano"),
-    "unpriced_tokens": pl.when(pl.col("cost_status") == "unpriced").then(
-        pl.col("input_tokens") + pl.col("output_tokens")
-    ),
+    "unpriced_tokens": pl.when(UNPRICED).then(pl.col("input_tokens") + pl.col("output_tokens")),
 }
 
 
@@ -55,7 +53,7 @@ def overview(
         within(source, each)  # says so now if an edge is inside of a rolled-up hour
     selected = within(source, hull)
     require(selected, list(SUMS.values()))
-    sums = [expression.cast(WIDE).sum().alias(name) for name, expression in SUMS.items()]
+    sums = [summed(expression).alias(name) for name, expression in SUMS.items()]
     parts = collect(selected.group_by(part=_part(edges)).agg(*sums, pl.col("started").max().alias("newest")))
     frames = _stretches(told, edges)
     together = frames.join(parts, on="part", how="left")

@@ -38,7 +38,7 @@ def from_book(book: Book, models: Iterable[str]) -> pl.DataFrame:
         price = book.rates(provider, model) if model else None
         if price is None:
             raise ReportError(
-                f"the catalogue has no price of {name!r}: name a provider and its model, such as openai/gpt-5-mini, or bring rates"
+                f"the catalogue has no price of {name!r}: name a provider and its model, as in openai/gpt-5-mini"
             )
         rows += [_row(name, price, above) for above in (0, *price.thresholds)]
     return pl.DataFrame(rows, schema=dict(RATES))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -32,16 +32,41 @@ def collect(frame: pl.LazyFrame) -> pl.DataFrame:
     return frame.collect(engine="streaming")
 
 
+class Facts(NamedTuple):
+    """Columns that `within` adds to every row: whether an upstream was asked, and whether the cost of that is known, or unknown.
+
+    Unknown is the cost of attempts that used tokens, or answered, without a price (the same rule as `tollbook.call.Call.cost`);
+    one that did neither owes nothing.
+    """
+
+    attempted: str = "_attempted"
+    priced: str = "_priced"
+    unpriced: str = "_unpriced"
+
+
+FACTS = Facts()
+
+
 def within(frame: pl.LazyFrame, window: Window, every: Every | None = None) -> pl.LazyFrame:
-    """The rows of calls that make responses and began in the window, each with the number of `rows` it stands for.
+    """The rows of calls that make responses and began in the window, each with the number of `rows` it stands for and its
+    `FACTS`.
 
     Raises TooCoarse when the frame holds hours and the window, or one of its buckets, begins or ends inside of one.
     """
     found = frame.collect_schema()
     if "rows" not in found:
-        return frame.filter(_in(window), pl.col("operation") == "create").with_columns(
-            pl.lit(1, pl.Int64).alias("rows"),
-            pl.when(pl.col("turn") > 1).then("uncached_input_tokens").otherwise(0).alias("follow_up_uncached_tokens"),
+        # Numbers tell the same as words here, and are read several times faster.
+        attempted, priced = pl.col("attempt").is_not_null(), pl.col("cost_nano").is_not_null()
+        return (
+            frame.filter(_in(window), pl.col("operation") == "create")
+            .with_columns(
+                pl.lit(1, pl.Int64).alias("rows"),
+                pl.when(pl.col("turn") > 1)
+                .then("uncached_input_tokens")
+                .otherwise(0)
+                .alias("follow_up_uncached_tokens"),
+            )
+            .with_columns(_facts(attempted, priced))
         )
     if "started" not in found:
         if not window.on_hours(every):
@@ -50,7 +75,22 @@ def within(frame: pl.LazyFrame, window: Window, every: Every | None = None) -> p
                 f"{f' by {every}' if every else ''}: an edge is inside of one"
             )
         frame = frame.rename({"hour": "started"})
-    return frame.filter(_in(window))
+    selected = frame.filter(_in(window))
+    if "cost_status" not in found:
+        return selected
+    # A sum over rows without a cost is 0 and not null.
+    return selected.with_columns(
+        _facts(pl.col("reason").is_not_null(), pl.col("cost_status").is_in(["priced", "free"]))
+    )
+
+
+def _facts(attempted: pl.Expr, priced: pl.Expr) -> list[pl.Expr]:
+    used = (pl.col("usage_source") != "none") | pl.col("attempt_outcome").is_in(["completed", "incomplete"])
+    return [
+        attempted.alias(FACTS.attempted),
+        (attempted & priced).alias(FACTS.priced),
+        (attempted & ~priced & used).alias(FACTS.unpriced),
+    ]
 
 
 def _in(window: Window) -> pl.Expr:
@@ -80,12 +120,17 @@ def add_up(
     names = checked(by)
     selected, keys = grouped(frame, window, names, every)
     keys |= also or {}
-    wide = [expression.cast(WIDE).sum().alias(name) for name, expression in sums.items()]
+    wide = [summed(expression).alias(name) for name, expression in sums.items()]
     require(selected, [*keys.values(), *wide])
     found = narrow(collect(selected.group_by(aliased(keys)).agg(wide) if keys else selected.select(wide)), list(sums))
     if every is not None:
         found = labelled(found, window, every, complete=len(keys) == 1)
     return with_aliases(found, frame, window) if "key" in names else found
+
+
+def summed(expression: pl.Expr) -> pl.Expr:
+    """The sum in 128 bits; of counts, which no ledger is long enough to overflow, in 64."""
+    return expression.cast(pl.Int64 if "rows" in expression.meta.root_names() else WIDE).sum()
 
 
 def grouped(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 
 def say(text: str = "") -> None:
@@ -23,8 +23,9 @@ def complain(text: str) -> None:
     sys.stderr.write(f"{red}tollbook:{plain} {text}\n")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table without frame. On a terminal long cells wrap; into a pipe every row is one line."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Container[str] = ()) -> None:
+    """A table without frame; the columns in `right` are flush right. On a terminal long cells wrap; into a pipe every row
+    is one line."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -32,7 +33,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
-        drawn.add_column(column, overflow="fold")
+        drawn.add_column(column, overflow="fold", justify="right" if column in right else "left")
     for row in rows:
         drawn.add_row(*(Text(printable(cell)) for cell in row))
     console = Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 1000)
