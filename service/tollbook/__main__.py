@@ -7,7 +7,7 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
-from .commands import check, dashboard, keys, prices, recorder, reload, serve, up, version
+from .commands import check, dashboard, keys, prices, recorder, reload, report, serve, up, version
 from .commands.terminal import complain
 from .errors import TollbookError
 
@@ -17,6 +17,7 @@ COMMANDS = {
     "check": check,
     "keys": keys,
     "prices": prices,
+    "report": report,
     "reload": reload,
     "dashboard": dashboard,
     "version": version,

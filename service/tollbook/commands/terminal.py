@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def complain(text: str) -> None:
     sys.stderr.write(f"{red}tollbook:{plain} {text}\n")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, numbers: Collection[str] = ()) -> None:
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, numbers: Container[str] = ()) -> None:
     """A table without frame; columns of `numbers` end at the same place. On a terminal long cells wrap; into a pipe every row
     is one line."""
     from rich import box
