@@ -29,6 +29,7 @@ from .pricing.book import PriceBook
 from .responses import request as requests
 from .storage import Store, connect_store, open_store
 from .streams import Feed
+from .telemetry.genai import Manner
 from .telemetry.guest import GuestSpans
 from .transport.wire import encode
 from .upstream import Upstream
@@ -69,7 +70,7 @@ class Engine:
         prices = PriceBook()
         prices.warm(config.deployments.values())
         self._prices = prices
-        spans = GuestSpans(tracer_provider, config.telemetry.cost_attributes)
+        spans = GuestSpans(tracer_provider, Manner.of(config.telemetry))
         self.books = Books(_store(config, store, memory=memory, inherited=inherited), prices, [spans])
         self.background = Background()
         self._upstream = Upstream()
