@@ -207,6 +207,8 @@ class Call:
         if any(c.status == "unpriced" for c in spent):
             return UNPRICED
         last = spent[-1]
+        if len(spent) == 1 and last.status == "priced":
+            return last
         return replace(
             last,
             status="priced",

@@ -228,14 +228,14 @@ def _reason(failure: Exception) -> str:
     match failure:
         case kinds.NameResolutionError():
             return "the name cannot be resolved (DNS)"
-        case kinds.ConnectTimeoutError():
-            return "no connection in time"
-        case kinds.ReadTimeoutError() | kinds.TimeoutError():
-            return "no answer in time"
         case kinds.SSLError():
             return f"TLS failed: {failure}"
         case kinds.NewConnectionError():
             return "connection refused" if "refused" in str(failure) else f"no connection: {failure}"
+        case kinds.ConnectTimeoutError():
+            return "no connection in time"
+        case kinds.TimeoutError():
+            return "no answer in time"
         case kinds.MaxRetryError() if failure.reason is not None:
             return _reason(failure.reason)
     return f"the connection broke: {type(failure).__name__}"

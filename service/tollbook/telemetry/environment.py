@@ -53,11 +53,17 @@ class Target:
     """gRPC without TLS."""
 
     @property
+    def place(self) -> str:
+        """The endpoint without what may be secret: user, password, query."""
+        parts = urlsplit(self.endpoint)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+    @property
     def shown(self) -> dict[str, str]:
         """For people: headers by name only."""
         names = ", ".join(f"{name}=***" for name in self.headers)
         return {
-            "endpoint": self.endpoint,
+            "endpoint": self.place,
             "protocol": self.protocol,
             "headers": names or "none",
             "timeout": f"{self.timeout:g} s",

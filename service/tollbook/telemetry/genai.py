@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Literal, TypeAlias
 
@@ -301,7 +302,12 @@ def summary(call: Call) -> Attributes:
 
 def user_hash(call: Call) -> str | None:
     """The end user, told apart from others and not named."""
-    return sha256(call.end_user.encode("utf-8", "replace")).hexdigest()[:16] if call.end_user else None
+    return _hashed(call.end_user) if call.end_user else None
+
+
+@lru_cache(maxsize=1024)
+def _hashed(name: str) -> str:
+    return sha256(name.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def error_type(call: Call) -> str | None:

@@ -92,13 +92,14 @@ class Meter:
                     if trace is not None:
                         total.exemplar = Exemplar(amount / instrument.scale, now, *trace)
                 else:
-                    buckets = instrument.buckets
                     spread = _series(self._spreads[instrument.name], values, instrument)
-                    place = bisect_left(buckets, amount)
+                    place = bisect_left(instrument.buckets, amount)
                     spread.counts[place] += 1
                     spread.total += amount
-                    spread.least = min(spread.least, amount) if spread.count else amount
-                    spread.most = max(spread.most, amount) if spread.count else amount
+                    if not spread.count or amount < spread.least:
+                        spread.least = amount
+                    if amount > spread.most or not spread.count:
+                        spread.most = amount
                     spread.count += 1
                     if trace is not None:
                         spread.exemplars[place] = Exemplar(amount, now, *trace)

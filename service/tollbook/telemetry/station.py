@@ -125,7 +125,7 @@ class Station:
             return max(end - monotonic(), 0.1)
 
         self._stopping.set()
-        self._clerk.close(min(left(), SHUTDOWN / 4))
+        self._clerk.close(SHUTDOWN / 2)
         if self._handler is not None:
             logging.getLogger(notices.__name__).removeHandler(self._handler)
         closing = [Thread(target=each.close, args=(left() - 0.2,), daemon=True) for each in self._outboxes.values()]
@@ -281,7 +281,7 @@ class Station:
             _log.info("Traces, metrics and log records are sent nowhere: set OTEL_EXPORTER_OTLP_ENDPOINT to send them.")
         else:
             for target in found.targets.values():
-                _log.info("%s go to %s (%s).", target.signal.capitalize(), target.endpoint, target.protocol)
+                _log.info("%s go to %s (%s).", target.signal.capitalize(), target.place, target.protocol)
 
 
 class _Losses:

@@ -11,7 +11,6 @@ fixed64 = struct.Struct("<Q").pack
 fixed32 = struct.Struct("<I").pack
 
 _BYTES = [bytes((number,)) for number in range(0x80)]
-_MOST_KEYS = 2000
 
 Value = str | int | float | bool | bytes | None | Sequence[Any] | Mapping[str, Any]
 """What an attribute may hold; a mapping is for log records, whose backends take structure."""
@@ -44,18 +43,48 @@ def attributes(number: int, pairs: Mapping[str, Any]) -> bytes:
     tag = varint(number << 3 | 2)
     parts: list[bytes] = []
     for name, value in pairs.items():
-        key = _keys.get(name)
-        if key is None:
-            key = text(1, name)
-            if len(_keys) < _MOST_KEYS:
-                _keys[name] = key
-        content = any_value(value)
-        body = key + b"\x12" + varint(len(content)) + content
-        parts += (tag, varint(len(body)), body)
+        kind = type(value)
+        if kind is str:
+            known = _texts.get((name, value))
+            if known is None:
+                known = _pair(name, value)
+                if len(value) <= _SHORT:
+                    _remember(_texts, (name, value), known)
+        elif kind is int:
+            known = _numbers.get((name, value))
+            if known is None:
+                known = _pair(name, value)
+                if -1 <= value < _SMALL:
+                    _remember(_numbers, (name, value), known)
+        else:
+            known = _pair(name, value)
+        parts += (tag, known)
     return b"".join(parts)
 
 
+# Most attributes say the same in every span: names of models and places, ports, statuses. Texts and numbers are kept apart,
+# because 1 and True are one key.
+_SHORT, _SMALL, _MOST_PAIRS = 24, 70_000, 8192
+_texts: dict[tuple[str, str], bytes] = {}
+_numbers: dict[tuple[str, int], bytes] = {}
 _keys: dict[str, bytes] = {}
+
+
+def _remember(known: dict[Any, bytes], key: Any, encoded: bytes) -> None:
+    if len(known) >= _MOST_PAIRS:
+        known.clear()
+    known[key] = encoded
+
+
+def _pair(name: str, value: Any) -> bytes:
+    """A `KeyValue` with its length before it."""
+    key = _keys.get(name)
+    if key is None:
+        key = text(1, name)
+        _remember(_keys, name, key)
+    content = any_value(value)
+    body = key + b"\x12" + varint(len(content)) + content
+    return varint(len(body)) + body
 
 
 def any_value(value: Any) -> bytes:
