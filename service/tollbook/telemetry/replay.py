@@ -56,7 +56,7 @@ def spans_of(row: Mapping[str, Any], manner: Manner) -> list[Span]:
         server,
         method,
         route,
-        call.status if call.outcome != "client_disconnected" else 0,
+        _status(call),
         call.started,
         call.ended or call.started,
     )
@@ -64,6 +64,13 @@ def spans_of(row: Mapping[str, Any], manner: Manner) -> list[Span]:
         spans.of_request(served, call),
         *spans.of_call(call, Standing(call.trace_id, server, sampled=True), manner),
     ]
+
+
+def _status(call: Call) -> int:
+    """What the client was answered: a stream that has begun was a 200, and who has left got none."""
+    if call.stream and call.first_output is not None:
+        return 200
+    return 0 if call.outcome == "client_disconnected" else call.status
 
 
 def call_of(row: Mapping[str, Any]) -> Call:
