@@ -16,7 +16,7 @@ from typing import Protocol
 
 from tollbook.call import Call
 
-from . import records, spans
+from . import names, records, spans
 from .access_log import Lines, line
 from .content import Redact, Snapshot, unredacted
 from .genai import Manner
@@ -160,7 +160,7 @@ class Clerk:
                 told.append(failure)
             if told:
                 desk.records.take(told)
-        if desk.lines is not None and call.operation not in ("models", "calls"):
+        if desk.lines is not None and call.operation not in names.LOOKS:
             desk.lines.put(line(call, finished.route))
 
     def _wants_spans(self, standing: Standing) -> bool:

@@ -156,3 +156,6 @@ PROVIDERS: Final = {
 
 OPERATIONS: Final = {"create": "chat", "get": "fetch_response"}
 """Operations that make an inference-level span. Others are told by the SERVER span alone."""
+
+LOOKS: Final = frozenset({"calls", "models"})
+"""Operations that leave no row: they are in traces and in the metrics of HTTP, and nowhere else."""
