@@ -15,7 +15,7 @@ from tollbook.storage import facts
 from .asking import ask, stream, text_of
 from .receiver import CLIENT, SERVER, Collector, Span, points
 from .running import MASTER, Gateway, running, until
-from .upstream import Exchange, Upstream, chat_whole
+from .upstream import Exchange, Upstream, chat_whole, native_response
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -351,6 +351,56 @@ def test_a_client_that_leaves_at_any_event_leaves_one_whole_trace_and_one_row(
     time.sleep(0.1)
     ids = [span.span_id for span in collector.spans]
     assert len(ids) == len(set(ids)), "no span is told twice"
+
+
+def test_a_background_response_has_its_usage_on_one_span_however_often_it_is_read(
+    gateway: Gateway, http: httpx.Client, upstream: Upstream, collector: Collector
+) -> None:
+    async def slowly(x: Exchange) -> None:
+        await x.answer(native_response("slow", status="queued", background=True, output=[], usage=None))
+
+    async def unknown(x: Exchange) -> None:
+        await x.answer(native_response("slow", background=True))
+
+    upstream.scripts |= {"slowly": slowly, "None": unknown}
+    ordered = ask(http, "native/slowly", background=True)
+    path = f"/v1/responses/{ordered.json()['id']}"
+    try:
+        reads = [http.get(path) for _ in range(3)]
+    finally:
+        del upstream.scripts["None"]
+
+    assert [read.json()["status"] for read in reads] == ["completed"] * 3
+    trace = ordered.headers["x-tollbook-trace-id"]
+    collector.until(lambda: len([span for span in collector.spans if span.trace_id == trace]) >= 4)
+    spans = [span for span in collector.spans if span.trace_id == trace]
+    used = [span for span in spans if "gen_ai.usage.input_tokens" in span.attributes]
+    (order,) = [s for s in spans if s.attributes.get("gen_ai.operation.name") == "chat" and s not in used]
+    assert [span.parent_id for span in used] == [order.span_id]
+    for read in reads:
+        (fetch,) = [s for s in spans_of(read, collector) if s.kind == CLIENT]
+        assert fetch.attributes["gen_ai.response.status"] == "completed"
+        assert fetch.attributes["gen_ai.provider.name"] == "openai"
+        assert not any(name.startswith("gen_ai.usage") for name in fetch.attributes)
+
+
+def test_a_deployment_that_is_left_alone_is_noticed(tmp_path: Path) -> None:
+    model = {"model_name": "ill", "litellm_params": {"model": "simulated/story:fault=503", "max_retries": 0}}
+    config = {"model_list": [model], "router_settings": {"allowed_fails": 0}}
+    with (
+        Collector() as collector,
+        running(tmp_path, config, environment=collector.environment, key=None) as gateway,
+        gateway.client() as http,
+    ):
+        for _ in range(4):
+            ask(http, "ill")
+        record = collector.until(
+            lambda: next((each for each in collector.records if each.name == "tollbook.provider.degraded"), None)
+        )
+
+    assert record.attributes["provider"] == "simulated"
+    assert record.attributes["reason"] == "overloaded"
+    assert "is left alone for a while" in gateway.log
 
 
 def test_the_resource_says_who_we_are(http: httpx.Client, collector: Collector) -> None:

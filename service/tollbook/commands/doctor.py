@@ -70,11 +70,11 @@ def _books(directory: Path) -> bool:
     from tollbook.server.presence import find
 
     there = next(each for each in (directory, *directory.absolute().parents) if each.exists())
-    if not os.access(there, os.W_OK | os.X_OK):
-        _tell("books", False, f"{directory}: {there} cannot be written")
-        return False
     if not there.is_dir():
         _tell("books", False, f"{directory}: {there} is no directory")
+        return False
+    if not os.access(there, os.W_OK | os.X_OK):
+        _tell("books", False, f"{directory}: {there} cannot be written")
         return False
     if directory.exists() and stat.S_IMODE(directory.stat().st_mode) & 0o077:
         _tell("books", None, f"{directory} can be read by others; chmod 700 keeps it private")

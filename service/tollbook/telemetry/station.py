@@ -312,3 +312,6 @@ class _Notices(logging.Handler):
             facts = getattr(record, notices.FACTS, {})
             told = Record(name, int(record.created * 1e9), WARN, dict(facts), record.getMessage())
             self._records.take([told])
+        # Where nobody has set up logging, this handler must not be the reason that nothing is seen on stderr.
+        if logging.lastResort is not None and not logging.getLogger().handlers:
+            logging.lastResort.handle(record)
