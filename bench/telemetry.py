@@ -23,12 +23,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tollbook.books import Books
 from tollbook.call import Attempt, Call, Cost, Line
 from tollbook.config import TelemetrySettings
-from tollbook.pricing.book import PriceBook
+from tollbook.responses.ids import make_id
 from tollbook.responses.usage import Usage
-from tollbook.storage.off import NoStore
 from tollbook.telemetry import Telemetry
 
 from .load import run
@@ -72,22 +70,25 @@ def finish(call: Call, attempt: Attempt) -> None:
     call.response_id, call.session_id = "resp_0192f3a4b5c6", "resp_0192f3a4b5c6"
 
 
-async def calls(telemetry: Telemetry, books: Books, number: int) -> None:
+async def calls(telemetry: Telemetry, number: int) -> None:
     """So many calls, through the middleware as HTTP requests are; nothing but telemetry has anything to do."""
+
+    observer = telemetry.observer
+    assert observer is not None
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 - ASGI's signature
         scope["path_template"] = "/v1/responses"
-        call = books.begin("create")
+        call = Call(make_id("call"), "create", time.time_ns())
+        observer.begins(call)
         call.model, call.team, call.key_id, call.end_user = "gpt", "search", "key_1", "somebody"
         call.reasoning_effort, call.max_output_tokens, call.policy = "low", 4096, "simple-shuffle"
         call.request = {"model": "gpt", "input": "Say something short."}
         attempt = Attempt(1, "gpt-1", "openai", "gpt-4o-mini", "initial", time.time_ns(), "api.openai.com", 443)
         call.attempts.append(attempt)
-        books.attempt_begins(call, attempt)
+        observer.attempt_begins(call, attempt)
         finish(call, attempt)
-        for observer in books._observers:
-            observer.attempt_ends(call, attempt)
-            observer.ends(call)
+        observer.attempt_ends(call, attempt)
+        observer.ends(call)
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
     async def nowhere(message: Any) -> None:
@@ -113,12 +114,10 @@ def cost(environment: Mapping[str, str], number: int) -> tuple[float, float]:
     telemetry = Telemetry(TelemetrySettings(), environment)
     telemetry.start()
     telemetry.open(models={"gpt", "gpt-4o-mini"}, known=lambda *_: True)
-    assert telemetry.observer is not None
-    books = Books(NoStore(), PriceBook(), [telemetry.observer])
-    asyncio.run(calls(telemetry, books, 1000))
+    asyncio.run(calls(telemetry, 1000))
     time.sleep(1.5)
     whole, loop = time.process_time(), time.thread_time()
-    asyncio.run(calls(telemetry, books, number))
+    asyncio.run(calls(telemetry, number))
     loop = time.thread_time() - loop
     telemetry.stop()
     whole = time.process_time() - whole
