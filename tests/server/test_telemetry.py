@@ -307,10 +307,10 @@ def test_every_call_is_a_line_of_json_on_stdout_named_as_the_ledgers_columns(
     told = until(line, what="its line")
     row = gateway.call(call_id)
     assert told["trace_id"] == row["trace_id"]
-    assert (told["id"], told["outcome"], told["status"]) == (call_id, "completed", 200)
+    assert (told["call_id"], told["outcome"], told["status"]) == (call_id, "completed", 200)
     assert told["cost_nano"] == row["cost"]["nano_usd"]
     assert told["attempts"] == 2
-    columns = {column.name for column in facts.CALLS} | {column.name for column in facts.ATTEMPTS}
+    columns = {column.name for column in facts.LEDGER}
     own = {
         "event",
         "duration_ms",

@@ -36,6 +36,7 @@ from .types import (
     InferenceSpan,
     MetricsLabel,
     MetricsSemconv,
+    OnDisconnect,
     PreCallCheck,
     Strategy,
     TrustRemoteContext,
@@ -197,6 +198,7 @@ ROUTER: Keys = {
     "model_group_alias": _aliases,
     "routing_strategy_args": _strategy_args,
     "hedge_after": _seconds,
+    "on_disconnect": one_of(OnDisconnect),
     "enable_mid_stream_fallback_continuation": flag,
 }
 STRATEGY_ARGS: Keys = {"lowest_latency_buffer": number(), "ttl": _seconds}
@@ -239,6 +241,7 @@ PLACE: Keys = {
     "tpm": whole(least=1),
     "max_parallel_requests": whole(least=1),
     "hedge_after": _seconds,
+    "on_disconnect": one_of(OnDisconnect),
     "tags": _without_effect(list_of(text)),
     "drop_params": flag,
     "use_chat_completions_api": flag,

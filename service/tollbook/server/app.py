@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,10 +20,11 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.response import Response
 from litestar.types import ASGIApp
 
+from tollbook import tokens
 from tollbook.access.keys import Keys
 from tollbook.books import Books
 from tollbook.config import Config
-from tollbook.errors import ConfigError, TollbookError
+from tollbook.errors import ConfigError, TollbookError, Unavailable
 from tollbook.gateway import Gateway
 from tollbook.pricing.book import PriceBook
 from tollbook.storage import Store, connect_store, open_store
@@ -37,6 +39,9 @@ from .gate import Gate
 from .reload import Reload, on_hangup
 
 _log = logging.getLogger("tollbook")
+
+RECOVERY = 10.0
+"""Seconds between two looks for what killed workers had begun."""
 
 
 @get(["/health/live", "/healthz"], sync_to_thread=False)
@@ -90,10 +95,13 @@ def create_app(
             await reload()
             telemetry.reconfigure(metrics.spelt_out(gateway.config))
 
+        tokens.warm()
+        recovery = asyncio.create_task(_recover(gateway, book, again=worker is not None))
         try:
             with on_hangup(lambda: gateway.books.later(again())):
                 yield
         finally:
+            recovery.cancel()
             await gateway.close()
             if makers is not None:
                 makers.close()
@@ -129,6 +137,22 @@ def create_app(
         on_app_init=[_plain],
     )
     return cast("ASGIApp", telemetry.wrap(Gate(cast("ASGIApp", app), open_to_all=config.general.master_key is None)))
+
+
+async def _recover(gateway: Gateway, book: PriceBook, *, again: bool) -> None:
+    """Book what killed processes had begun: at the start, and `again` and again where other workers may be killed."""
+    await book.ready()
+    while True:
+        try:
+            found = await gateway.books.recover(gateway.config.deployments)
+        except Unavailable as failure:
+            _log.warning("What killed processes had begun is not booked yet: %s", failure)
+        else:
+            if found:
+                _log.warning("%d calls of a killed process are booked, with estimated usage", found)
+            if not again:
+                return
+        await asyncio.sleep(RECOVERY)
 
 
 def _store(config: Config, data_dir: Path | None, worker: str | None) -> Store:

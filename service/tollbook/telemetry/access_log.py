@@ -31,7 +31,7 @@ def line(call: Call, route: str) -> dict[str, Any]:
     ended = call.ended or call.started
     told: dict[str, Any] = {
         "event": "call",
-        "id": call.id,
+        "call_id": call.id,
         "started": moment(call.started),
         "duration_ms": round((ended - call.started) / 1e6, 3),
         "operation": call.operation,
@@ -47,6 +47,8 @@ def line(call: Call, route: str) -> dict[str, Any]:
         "response_id": call.response_id,
         "previous_response_id": call.previous_response_id,
         "session_id": call.session_id,
+        "turn": call.turn,
+        "task": call.task,
         "trace_id": call.trace_id or None,
         "span_id": call.span_id or None,
     }

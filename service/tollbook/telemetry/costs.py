@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from tollbook.call import Call, Cost, Line
+from tollbook.call import Call, Cost, Line, component
 from tollbook.transport.wire import encode
 
 from . import names
@@ -18,32 +18,9 @@ from . import names
 if TYPE_CHECKING:
     from .genai import Attributes
 
-_COMPONENTS: Final = {
-    "cache_read": "cache_read",
-    "cache_read_audio": "cache_read",
-    "cache_write": "cache_write",
-    "cache_write_1h": "cache_write",
-    "reasoning": "reasoning",
-    "reported": "reported",
-    "request": "request",
-    "uplift": "uplift",
-    "discount": "discount",
-}
-"""Kinds of cost lines -> the components that spans and counters tell. Every kind of input or output that is not here is
-`input` or `output`; what is neither is a hosted tool."""
-
-
-def component(kind: str) -> str:
-    """The component that a cost line belongs to."""
-    found = _COMPONENTS.get(kind)
-    if found is None:
-        side, _, _ = kind.partition("_")
-        found = side if side in ("input", "output") else "tools"
-    return found
-
 
 def parts(lines: Iterable[Line]) -> dict[str, int]:
-    """Nano-USD by component. They add up to the cost; a discount is below zero."""
+    """Nano-USD by component. They add up to the cost; `other`, where discounts are, may be below zero."""
     found: dict[str, int] = {}
     for line in lines:
         part = component(line.kind)

@@ -16,7 +16,7 @@ from .clerk import Answered, Clerk, Finished
 from .content import Snapshot
 from .context import Caller, told
 from .sampling import Decision, span_id, trace_id
-from .spans import Served, Standing, server_of
+from .spans import Served, Standing, served_of, server_of
 
 
 @dataclass(slots=True)
@@ -109,12 +109,13 @@ class CallObserver:
         return headers
 
     def attempt_ends(self, call: Call, attempt: Attempt) -> None:  # noqa: ARG002 - an observer's signature
-        if call.id not in self._live and call.trace_id and call.span_id:
+        if call.id not in self._live and call.id.endswith("_background") and call.span_id:
             self._adopt(call)
 
     def ends(self, call: Call) -> None:
         live = self._live.pop(call.id, None)
         if live is None:
+            self._recovered(call)
             return
         content = None
         if self._capture and call.operation == "create" and call.keep == "full" and call.attempts:
@@ -133,6 +134,18 @@ class CallObserver:
             live.served = served
         else:
             self._clerk.hand(Answered(served, request.call))
+
+    def _recovered(self, call: Call) -> None:
+        """A call that a killed process had begun: its trace is told with the ids that were given then."""
+        if not call.trace_id or not call.span_id:
+            self._clerk.hand(Finished(call, Standing("")))
+            return
+        served = served_of(call)
+        sampled = self.decision(call.trace_id, served.method)
+        standing = Standing(call.trace_id, served.span_id, sampled=sampled)
+        self._clerk.hand(Finished(call, standing, served.route))
+        if sampled:
+            self._clerk.hand(Answered(served, call))
 
     def _adopt(self, call: Call) -> None:
         """The bill of a response that was made in background, seen at last: a span of its own below the one that ordered

@@ -25,16 +25,8 @@ from .export import OtlpSpans
 from .genai import Manner
 from .otlp.wire import Envelope
 from .outbox import Outbox, Reason
-from .spans import Served, Span, Standing, server_of
+from .spans import Span, Standing
 
-_ROUTES = {
-    "create": ("POST", "/v1/responses"),
-    "get": ("GET", "/v1/responses/{response_id}"),
-    "delete": ("DELETE", "/v1/responses/{response_id}"),
-    "cancel": ("POST", "/v1/responses/{response_id}/cancel"),
-    "input_items": ("GET", "/v1/responses/{response_id}/input_items"),
-    "input_tokens": ("POST", "/v1/responses/input_tokens"),
-}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ROOM = 64 * 1024 * 1024
 _UNDER_WAY = 8 * 1024 * 1024
@@ -45,32 +37,14 @@ def spans_of(row: Mapping[str, Any], manner: Manner) -> list[Span]:
     call = call_of(row)
     if not call.trace_id or not call.span_id:
         return []
-    inner = call.operation in names.OPERATIONS
-    server = server_of(call.span_id) if inner else call.span_id
     ordered = call.parent_span if call.id.endswith("_background") else None
     if ordered is not None:  # the bill of a response that was made in background: below the call that ordered it
         return spans.of_call(call, Standing(ordered[0], ordered[1], sampled=True), manner)
-    method, route = _ROUTES.get(call.operation, ("GET", ""))
-    served = Served(
-        Standing(call.trace_id, sampled=True),
-        server,
-        method,
-        route,
-        _status(call),
-        call.started,
-        call.ended or call.started,
-    )
+    served = spans.served_of(call)
     return [
         spans.of_request(served, call),
-        *spans.of_call(call, Standing(call.trace_id, server, sampled=True), manner),
+        *spans.of_call(call, Standing(call.trace_id, served.span_id, sampled=True), manner),
     ]
-
-
-def _status(call: Call) -> int:
-    """What the client was answered: a stream that has begun was a 200, and who has left got none."""
-    if call.stream and call.first_output is not None:
-        return 200
-    return 0 if call.outcome == "client_disconnected" else call.status
 
 
 def call_of(row: Mapping[str, Any]) -> Call:
@@ -87,16 +61,16 @@ def call_of(row: Mapping[str, Any]) -> Call:
     call.parent_span = (str(parent[0]), str(parent[1])) if parent and len(parent) > 1 else None
     call.error = _error(row.get("error"), call.status)
     call.attempts = [_attempt(each) for each in row.get("attempts") or ()]
-    answered = any(each.outcome not in ("cancelled", None) for each in call.attempts)
-    for each in call.attempts:  # one of two that ran side by side, and the other was quicker
-        each.abandoned = answered and each.outcome == "cancelled"
+    answered = next((each["number"] for each in row.get("attempts") or () if each.get("answered")), len(call.attempts))
+    for each in call.attempts:  # beside one that was slow, and the other was quicker
+        each.abandoned = each.number > answered
     return call
 
 
 _SAME = (
     "model", "stream", "key_id", "key_alias", "team", "end_user", "response_id", "previous_response_id", "session_id",
     "outcome", "status", "finish", "events", "bytes_out", "requested_tier", "reasoning_effort", "max_output_tokens",
-    "temperature", "top_p", "output_type", "trace_id", "span_id",
+    "temperature", "top_p", "output_type", "continuity", "trace_id", "span_id",
 )  # fmt: skip
 """Fields that a row and a call call the same."""
 

@@ -140,6 +140,34 @@ def of_call(call: Call, standing: Standing, manner: Manner) -> list[Span]:
     return spans
 
 
+def served_of(call: Call) -> Served:
+    """The request that a call was made by, where nothing is left of it but the call: as it must have been."""
+    method, route = _ROUTES.get(call.operation, ("GET", ""))
+    begun = call.stream and call.first_output is not None
+    left = call.outcome == "client_disconnected"
+    status = 200 if begun else 0 if left else call.status  # a stream that has begun was answered with 200
+    inner = call.operation in names.OPERATIONS
+    return Served(
+        Standing(call.trace_id, sampled=True),
+        server_of(call.span_id) if inner else call.span_id,
+        method,
+        route,
+        status,
+        call.started,
+        call.ended or call.started,
+    )
+
+
+_ROUTES = {
+    "create": ("POST", "/v1/responses"),
+    "get": ("GET", "/v1/responses/{response_id}"),
+    "delete": ("DELETE", "/v1/responses/{response_id}"),
+    "cancel": ("POST", "/v1/responses/{response_id}/cancel"),
+    "input_items": ("GET", "/v1/responses/{response_id}/input_items"),
+    "input_tokens": ("POST", "/v1/responses/input_tokens"),
+}
+
+
 def refused(call: Call) -> bool:
     """Whether no upstream was asked because the request was not let in."""
     return call.operation == "create" and call.outcome == "rejected" and not call.attempts
