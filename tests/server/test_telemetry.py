@@ -431,6 +431,31 @@ def test_a_follow_up_links_to_its_parents_span_across_a_restart(tmp_path: Path) 
     assert inference.attributes["tollbook.session.id"] == first.json()["id"]
 
 
+def test_the_call_of_a_killed_gateway_has_its_trace_when_it_is_back(tmp_path: Path) -> None:
+    with Collector() as collector:
+        gateway = Gateway(tmp_path, environment=collector.environment, key=None).start()
+        try:
+            body = {"model": "simulated/story:gap=50,words=500", "input": "x", "stream": True}
+            with gateway.client() as http, http.stream("POST", "/v1/responses", json=body) as answer:
+                lines = answer.iter_lines()
+                for _ in range(12):
+                    next(line for line in lines if line.startswith("event: "))
+                trace, call_id = answer.headers["x-tollbook-trace-id"], answer.headers["x-tollbook-call-id"]
+                gateway.kill()
+            assert [span for span in collector.spans if span.trace_id == trace] == []
+            gateway.start()
+            server, inference, attempts = tree(collector.trace(trace, seconds=20))
+            row = gateway.call(call_id)
+        finally:
+            gateway.stop()
+
+    assert server.attributes["tollbook.summary.outcome"] == "failed"
+    assert inference.span_id == row["span_id"]
+    assert inference.attributes["error.type"] == "gateway_killed"
+    assert [span.span_id for span in attempts] == [row["attempts"][0]["span_id"]]
+    assert inference.attributes["tollbook.cost.total"] == row["cost"]["nano_usd"] / 1e9 > 0
+
+
 @pytest.fixture(
     params=["hangs", *(pytest.param(mood, marks=pytest.mark.slow) for mood in ("absent", "refuses"))],
 )

@@ -112,6 +112,8 @@ class _Spans:
         span = self._calls.pop(call.id, None)
         if span is None:
             return
+        for attempt in call.attempts:  # one that could not even be noted, and so was not sent
+            self.attempt_ends(call, attempt)
         if span.is_recording():
             create = call.operation == "create"
             if create and call.model:

@@ -13,6 +13,7 @@ from . import environment as env
 from . import names
 from .collector import Answer, collector
 from .environment import SIGNALS, Environment, Signal, Target
+from .identity import resource
 from .instruments import Instrument
 from .meter import Meter
 from .otlp import logs, metrics, spans
@@ -46,9 +47,7 @@ def effective(settings: TelemetrySettings, environment: Mapping[str, str]) -> En
 def run(settings: TelemetrySettings, environment: Mapping[str, str]) -> list[Probe]:
     """Send one item of each signal that goes somewhere. Raises ConfigError for what cannot be followed."""
     found = env.read(environment, settings)
-    name = environment.get("OTEL_SERVICE_NAME") or settings.service_name or "tollbook"
-    resource = {"service.name": name, "service.version": VERSION}
-    envelope = Envelope(resource, names.SCOPE, VERSION, schema=names.SCHEMA)
+    envelope = Envelope(resource(settings, environment), names.SCOPE, VERSION, schema=names.SCHEMA)
     return [_probe(signal, found.targets.get(signal), envelope) for signal in SIGNALS]
 
 

@@ -23,6 +23,7 @@ from .collector import collector
 from .environment import Signal
 from .export import OtlpSpans
 from .genai import Manner
+from .identity import resource
 from .otlp.wire import Envelope
 from .outbox import Outbox, Reason
 from .spans import Span, Standing
@@ -146,18 +147,11 @@ class Delivery:
     """
 
     def __init__(self, settings: TelemetrySettings, environment: Mapping[str, str]) -> None:
-        from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-
         found = env.read(environment, settings)
         target = found.targets.get("traces")
         if target is None:
             raise ConfigError("Traces go nowhere: set OTEL_EXPORTER_OTLP_ENDPOINT to where they should go.")
-        resource = Resource.create({"service.version": VERSION})
-        if "OTEL_SERVICE_NAME" not in environment and "service.name=" not in environment.get(
-            "OTEL_RESOURCE_ATTRIBUTES", ""
-        ):
-            resource = resource.merge(Resource({SERVICE_NAME: settings.service_name or "tollbook"}))
-        envelope = Envelope(dict(resource.attributes), names.SCOPE, VERSION, schema=names.SCHEMA)
+        envelope = Envelope(resource(settings, environment), names.SCOPE, VERSION, schema=names.SCHEMA)
         self._taken = self._lost = 0
         self._reasons: set[str] = set()
         self._outbox = Outbox("traces", collector(target), envelope, self, batching=found.spans, room=_ROOM)

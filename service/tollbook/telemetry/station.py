@@ -24,6 +24,7 @@ from .collector import collector
 from .content import Redact, unredacted
 from .export import Console, OtlpRecords, OtlpSpans, Push, Several
 from .genai import Manner
+from .identity import resource
 from .instruments import Instrument
 from .marks import Marks
 from .measures import Known, Labels, Measures
@@ -160,19 +161,15 @@ class Station:
         self, settings: TelemetrySettings, environment: Mapping[str, str]
     ) -> tuple[dict[str, Any], Sampler | None]:
         """Who we are, as a resource, and the sampler that the environment names."""
-        from opentelemetry.sdk.resources import SERVICE_NAME, Resource
         from opentelemetry.sdk.trace import TracerProvider
 
         if self._declared is not None and self._declared.tracers is not None:
             return dict(self._declared.tracers.resource.attributes), self._declared.tracers.sampler
-        resource = Resource.create({"service.version": VERSION})
-        told = "OTEL_SERVICE_NAME" in environment or "service.name=" in environment.get("OTEL_RESOURCE_ATTRIBUTES", "")
-        if not told:
-            resource = resource.merge(Resource({SERVICE_NAME: settings.service_name or "tollbook"}))
+        found = resource(settings, environment)
         if self.environment.disabled:
-            return dict(resource.attributes), None
+            return found, None
         # A provider reads OTEL_TRACES_SAMPLER; nothing else of it is used.
-        return dict(resource.attributes), TracerProvider(resource=resource, shutdown_on_exit=False).sampler
+        return found, TracerProvider(shutdown_on_exit=False).sampler
 
     def _meter(self) -> Meter:
         if self._declared is not None and self._declared.meters is not None:
