@@ -67,10 +67,11 @@ class Books:
 
         Raises Unavailable when the books cannot be kept (disk full): then nothing may be sent.
         """
-        self.store.begins(call, attempt, input_tokens)
         headers: dict[str, str] = {}
         for observer in self._observers:
             headers |= observer.attempt_begins(call, attempt)
+        # After them, so that what a kill leaves behind has the id that the provider was told.
+        self.store.begins(call, attempt, input_tokens)
         return headers
 
     def attempt_ends(

@@ -30,6 +30,7 @@ from .pricing.edition import check as check_prices
 from .responses import request as requests
 from .storage import Store, connect_store, open_store
 from .streams import Feed
+from .telemetry.genai import Manner
 from .telemetry.guest import GuestSpans
 from .transport.wire import encode
 from .upstream import Upstream
@@ -72,7 +73,7 @@ class Engine:
         own_prices: Sequence[OwnPrice] = (),
     ) -> None:
         check_prices(config.deployments.values())  # before anything is opened
-        spans = GuestSpans(tracer_provider, config.telemetry.cost_attributes)
+        spans = GuestSpans(tracer_provider, Manner.of(config.telemetry))
         opened = _store(config, store, memory=memory, inherited=inherited)
         # SQLite takes the locks that a parent held at the fork for its child's own: a child goes on with what was known then
         # (https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).

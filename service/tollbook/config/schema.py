@@ -30,7 +30,18 @@ from .reading import (
     url,
     whole,
 )
-from .types import MAX_NAME, CaptureContent, OnDisconnect, PreCallCheck, Strategy, TrustRemoteContext
+from .types import (
+    MAX_NAME,
+    CacheWriteNames,
+    CaptureContent,
+    InferenceSpan,
+    MetricsLabel,
+    MetricsSemconv,
+    OnDisconnect,
+    PreCallCheck,
+    Strategy,
+    TrustRemoteContext,
+)
 
 Keys = Mapping[str, Reader[Any]]
 
@@ -126,11 +137,33 @@ def _aliases(value: Value) -> dict[str, tuple[str, bool]]:
     return mapping_of(alias)(value)
 
 
+def _cost_attributes(value: Value) -> tuple[str, ...]:
+    found = list_of(text)(value)
+    if "semconv_443" in found and "gen_ai.usage.cost" in found:
+        raise Wrong(
+            "gen_ai.usage.cost and semconv_443 exclude each other: one name would be the beginning of the other's, which "
+            "stores that nest cannot keep"
+        )
+    return found
+
+
 TELEMETRY: Keys = {
     "service_name": text,
-    "cost_attributes": list_of(text),
+    "traces": flag,
+    "metrics": flag,
+    "logs": flag,
+    "access_log": flag,
+    "metrics_public": flag,
+    "metrics_semconv": one_of(MetricsSemconv),
+    "metrics_labels": list_of(one_of(MetricsLabel)),
+    "cost_attributes": _cost_attributes,
+    "cache_write_names": one_of(CacheWriteNames),
+    "inference_span": one_of(InferenceSpan),
+    "tags": list_of(text),
     "capture_content": one_of(CaptureContent),
     "trust_remote_context": one_of(TrustRemoteContext),
+    "send_baggage": flag,
+    "queue_mb": number(above=True),
 }
 
 GENERAL: Keys = {
