@@ -154,11 +154,12 @@ class Collector:
         with urllib.request.urlopen(request, timeout=20) as answer:
             assert answer.status == 200
 
-    def own(self, metric: str) -> float:
-        """The sum of one of its own metrics; 0 where it has not told it yet."""
+    def own(self, metric: str, label: str = "") -> float:
+        """The sum of one of its own metrics, of series with that `label="value"`; 0 where it has not told it yet."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics", timeout=5) as answer:
             text = answer.read().decode()
-        return math.fsum(float(value) for value in re.findall(rf"^{metric}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
+        series = re.findall(rf"^{metric}({{[^}}]*}})? (\S+)$", text, re.MULTILINE)
+        return math.fsum(float(value) for labels, value in series if label in labels)
 
 
 # ── Jaeger ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

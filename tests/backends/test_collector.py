@@ -12,6 +12,8 @@ from .spans import Trace, request
 
 pytestmark = pytest.mark.backends
 
+DECIDED = "otelcol_processor_tail_sampling_global_count_traces_sampled_total"
+
 
 def arrived(jaeger: Jaeger, trace: Trace, spans: int = 3) -> list[Span]:
     """All spans of a trace."""
@@ -70,8 +72,7 @@ def test_what_matters_is_kept_and_of_the_rest_as_much_as_is_wanted(stack: Stack,
         collector.post("traces", request(*rest, *kept.values()))
         for trace in kept.values():
             arrived(stack.jaeger, trace)
-        decided = lambda: collector.own("otelcol_processor_tail_sampling_global_count_traces_sampled_total")  # noqa: E731
-        eventually(lambda: _is(decided(), 25))
+        eventually(lambda: _is(collector.own(DECIDED), 25))
 
     assert [trace for trace in rest if stack.jaeger.trace(trace.hex)] == []
 
@@ -94,8 +95,17 @@ def test_metrics_of_spans_count_all_of_them_whether_kept_or_not(stack: Stack, tm
         assert stack.prometheus.value(seconds) == pytest.approx(7, abs=0.01)
 
 
+def test_a_value_that_jaeger_would_refuse_is_cut_and_spoils_nothing(stack: Stack) -> None:
+    trace, neighbour = Trace({"gen_ai.input.messages": "ä" * 100_000}), Trace()
+    stack.collector.post("traces", request(trace, neighbour))
+
+    arrived(stack.jaeger, neighbour)
+    (chat,) = [span for span in arrived(stack.jaeger, trace) if span.name == "chat made"]
+    assert chat.attributes["gen_ai.input.messages"] == "ä" * 16384
+
+
 def test_a_batch_larger_than_grpc_takes_arrives_in_pieces(stack: Stack) -> None:
-    traces = [Trace({"gen_ai.input.messages": "x " * 100_000}) for _ in range(40)]
+    traces = [Trace({f"large.{number}": "x" * 30_000 for number in range(5)}) for _ in range(60)]
     stack.collector.post("traces", request(*traces))
 
     for trace in traces:
@@ -112,8 +122,8 @@ def test_what_waits_for_jaeger_survives_the_collectors_sudden_end(tmp_path: Path
             collector.post("traces", request(trace))
 
         def queued() -> None:
-            assert collector.own("otelcol_processor_tail_sampling_sampling_traces_on_memory") == 0
-            assert collector.own("otelcol_exporter_queue_size") > 0
+            assert collector.own(DECIDED) == len(traces)
+            assert collector.own("otelcol_exporter_queue_size", 'data_type="traces"') > 0
 
         eventually(queued)
         process.kill()
@@ -125,7 +135,7 @@ def test_what_waits_for_jaeger_survives_the_collectors_sudden_end(tmp_path: Path
 
 def test_what_is_lost_is_counted(stack: Stack) -> None:
     """Stores that refuse, and a queue that is full: both show in the collector's own metrics."""
-    small, large = Trace(), Trace({"gen_ai.input.messages": "x" * 300_000})
+    small, large = Trace(), Trace({f"large.{number}": "x" * 32_000 for number in range(10)})
     stack.starved.post("traces", request(small))
     stack.starved.post("traces", request(large))
 
