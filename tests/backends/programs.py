@@ -382,7 +382,7 @@ def stack(place: Path, history: Callable[[Collector], float]) -> Iterator[Stack]
     with prometheus.running() as process, jaeger.running(), collector.running(), starved.running():
         found = Stack(collector, starved, jaeger, prometheus)
         found.recorded_at = history(collector)
-        last = f"timestamp(tollbook_ledger_lag_seconds{{instance='recorded'}}) >= {found.recorded_at:.3f} - 0.001"
+        last = f"timestamp(tollbook_ledger_lag_seconds{{instance='recorded'}}) >= {found.recorded_at:.0f}"
         eventually(lambda: prometheus.value(last, found.recorded_at))
         prometheus.fetch_from_now_on(process)
         yield found

@@ -188,7 +188,7 @@ def moments(end: float) -> Iterator[float]:
 def history(collector: Collector) -> float:
     """Two weeks until now, sent to a collector. Answers the last moment."""
     chance = Random(7)
-    end = time.time()
+    end = float(int(time.time()))
     recorder = Recorder(end - 15 * _DAY - 1)
     budget = 1000.0
     for moment in moments(end):
