@@ -156,7 +156,7 @@ _LEFT_OF_MONTH = "(days_in_month() * 86400 - (day_of_month() - 1) * 86400 - hour
 COST = Board(
     uid="tollbook-cost",
     title="Tollbook: cost",
-    description="What is spent, by whom, on what. Counted by the gateway, attempt by attempt; the books have it to the nano-dollar.",
+    description="What is spent, by whom, on what. Counted by the gateway, attempt by attempt; the books are exact.",
     variables={
         "model": "label_values(tollbook_cost_USD_total, model)",
         "team": "label_values(tollbook_cost_USD_total, team)",
@@ -261,7 +261,8 @@ COST = Board(
                 ),
                 number(
                     "USD for a million tokens",
-                    f'sum(increase({_SPENT}[$__range])) / sum(increase(tollbook_tokens_total{{model=~"$model"}}[$__range])) * 1e6',
+                    f"sum(increase({_SPENT}[$__range]))"
+                    ' / sum(increase(tollbook_tokens_total{model=~"$model"}[$__range])) * 1e6',
                     "currencyUSD",
                     "All kinds of tokens together.",
                 ),

@@ -23,7 +23,7 @@ from urllib.error import HTTPError, URLError
 
 import yaml
 
-from ..serving import environment, free_port
+from tests.serving import environment, free_port
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -276,7 +276,9 @@ class Prometheus:
         is older than what it fetched itself would be refused."""
         config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
         config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-        config["rule_files"] = [str(ROOT / "deploy/prometheus" / name) for name in config["rule_files"]] if fetching else []
+        config["rule_files"] = (
+            [str(ROOT / "deploy/prometheus" / name) for name in config["rule_files"]] if fetching else []
+        )
         here = {"localhost:9090": [f"127.0.0.1:{self.port}"], **self.targets}
         for job in config["scrape_configs"]:
             for group in job["static_configs"]:

@@ -122,7 +122,9 @@ def calls(recorder: Recorder, chance: Random, count: int) -> None:
         trace = f"{chance.getrandbits(128):032x}"
         operation = ("chat", convention, model, model)
         fate = chance.choices(("completed", "incomplete", "failed", "client_disconnected"), (90, 3, 4, 3))[0]
-        error = {"failed": chance.choice(("overloaded", "timeout")), "client_disconnected": "client_disconnected"}.get(fate, "")
+        error = {"failed": chance.choice(("overloaded", "timeout")), "client_disconnected": "client_disconnected"}.get(
+            fate, ""
+        )
         seconds = chance.lognormvariate(1.0, 0.6)
         first = seconds * chance.uniform(0.1, 0.4)
         fresh, cached = chance.randint(50, 4000), chance.choice((0, 0, 2000))

@@ -28,7 +28,9 @@ def arrived(jaeger: Jaeger, trace: Trace, spans: int = 3) -> list[Span]:
 
 def test_the_collector_accepts_the_file() -> None:
     config = str(ROOT / "otel-collector.yaml")
-    said = subprocess.run([program("otelcol"), "validate", "--config", config], capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        [program("otelcol"), "validate", "--config", config], capture_output=True, text=True, check=False
+    )
 
     assert (said.returncode, said.stdout + said.stderr) == (0, "")
 

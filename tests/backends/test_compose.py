@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.serving import environment
 from tollbook.__main__ import main
 
-from ..serving import environment
 from .programs import composed
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +53,10 @@ def test_compose_reads_the_file() -> None:
 
 def _compose_here() -> bool:
     docker = shutil.which("docker")
-    return docker is not None and subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode == 0
+    return (
+        docker is not None
+        and subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode == 0
+    )
 
 
 @pytest.mark.skipif(not _compose_here(), reason="docker compose is not installed")
@@ -171,8 +174,9 @@ def test_defaults_of_the_collector_are_the_names_and_folders_of_the_stack() -> N
     assert defaults["JAEGER_ENDPOINT"] == "jaeger:4317"
     assert defaults["PROMETHEUS_ENDPOINT"] == "http://prometheus:9090"
     assert defaults["COLLECTOR_QUEUE_DIRECTORY"] in volumes_of(collector)
-    assert f"http://otel-collector:{defaults['COLLECTOR_HTTP_PORT']}" == (
-        services()["gateway"]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"]
+    assert (
+        f"http://otel-collector:{defaults['COLLECTOR_HTTP_PORT']}"
+        == (services()["gateway"]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"])
     )
     assert collector["command"][-1] in volumes_of(collector)
     for name in ("TRACE_PERCENT_OF_THE_REST", "TRACE_EXPENSIVE_USD", "TRACE_SLOW_MS"):
@@ -194,7 +198,9 @@ def test_defaults_of_jaeger_are_the_names_and_folders_of_the_stack() -> None:
 
 def test_prometheus_fetches_from_services_and_ports_of_the_stack() -> None:
     config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
-    targets = {target for job in config["scrape_configs"] for group in job["static_configs"] for target in group["targets"]}
+    targets = {
+        target for job in config["scrape_configs"] for group in job["static_configs"] for target in group["targets"]
+    }
     own = set(re.findall(r"_METRICS_PORT:-(\d+)", (ROOT / "otel-collector.yaml").read_text()))
     flags = dict(flag.removeprefix("--").partition("=")[::2] for flag in services()["prometheus"]["command"])
     mounted = volumes_of(services()["prometheus"])

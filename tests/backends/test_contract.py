@@ -15,7 +15,10 @@ SILENT = "the gateway of this version sends no metrics"
 
 @pytest.mark.skipif(not EMITS, reason=SILENT)
 def test_every_metric_of_the_dashboards_is_one_of_the_gateways() -> None:
-    told = {each.name: (each.kind, each.unit, each.labels) for each in import_module("tollbook.telemetry.instruments").Instruments.of()}
+    told = {
+        each.name: (each.kind, each.unit, each.labels)
+        for each in import_module("tollbook.telemetry.instruments").Instruments.of()
+    }
 
     assert {name: tuple(metric) for name, metric in METRICS.items()} == {name: told.get(name) for name in METRICS}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ..serving import environment, served
+from tests.serving import environment, served
 
 ROOT = Path(__file__).parents[2]
 DASHBOARDS = {"streamlit", "altair", "pandas", "polars", "pyarrow", "numpy"}
@@ -31,9 +31,11 @@ def installed_as_in(dockerfile: str, place: Path) -> Path:
     steps = re.findall(r"^RUN (.+)$", text, re.MULTILINE)
     assert [step.split()[0] for step in steps] == ["python", "pip"]
     for step in steps:
-        here = step.replace("/opt/tollbook", str(opt)).replace("pip ", f"{sys.executable} -m pip --quiet ", 1)
-        here = here.replace("python -m venv", f"{sys.executable} -m venv")
-        made = subprocess.run(here, shell=True, cwd=source, env=environment(), capture_output=True, text=True, check=False)
+        tool, _, rest = step.replace("/opt/tollbook", str(opt)).partition(" ")
+        here = f"{sys.executable} {rest}" if tool == "python" else f"{sys.executable} -m pip --quiet {rest}"
+        made = subprocess.run(
+            here, shell=True, cwd=source, env=environment(), capture_output=True, text=True, check=False
+        )
         assert made.returncode == 0, made.stderr[-4000:]
     return opt / "bin/python"
 
@@ -65,6 +67,10 @@ def test_the_dashboards_image_has_its_pages(tmp_path: Path) -> None:
 
     assert {"streamlit", "polars", "altair"} <= packages(python)
     said = subprocess.run(
-        [python.with_name("tollbook"), "dashboard", "--help"], env=environment(), capture_output=True, text=True, check=False
+        [python.with_name("tollbook"), "dashboard", "--help"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert said.returncode == 0, said.stderr

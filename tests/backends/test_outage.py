@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from ..serving import environment, respond, served
+from tests.serving import environment, respond, served
+
 from .programs import Collector, Jaeger, Stack, eventually, fetched
 from .test_contract import EMITS, SILENT
 
@@ -45,7 +46,7 @@ class Load:
             began = time.monotonic()
             try:
                 respond(self.url, "simulated/story:words=5")
-            except Exception as failure:  # noqa: BLE001 - whatever it is, the test says so
+            except Exception as failure:  # whatever it is, the test says so
                 self.failed.append(failure)
             self.took.append((began, time.monotonic() - began))
             self._over.wait(_PAUSE)
@@ -162,7 +163,9 @@ def test_what_was_missed_is_sent_again_from_the_books(drill: Drill, stack: Stack
     first = min(row["started"] for row in drill.rows)
     command = [sys.executable, "-m", "tollbook", "telemetry", "replay", "--since", first, "--data-dir", str(books)]
     variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": stack.collector.url, "OTEL_SERVICE_NAME": "tollbook-outage"}
-    said = subprocess.run(command, env=environment(**variables), capture_output=True, text=True, check=False, timeout=120)
+    said = subprocess.run(
+        command, env=environment(**variables), capture_output=True, text=True, check=False, timeout=120
+    )
     if said.returncode == 2 and "invalid choice" in said.stderr:
         pytest.skip("this version has no `tollbook telemetry replay`")
 

@@ -40,7 +40,12 @@ class Asked(NamedTuple):
 
 
 def _filled(expr: str, reach: str) -> str:
-    told = expr.replace("$__range", reach).replace("$__rate_interval", _RATE).replace("$model", ".*").replace("$team", ".*")
+    told = (
+        expr.replace("$__range", reach)
+        .replace("$__rate_interval", _RATE)
+        .replace("$model", ".*")
+        .replace("$team", ".*")
+    )
     told = told.replace("$$__tags", 'job="tollbook"')
     assert "$" not in told, told
     return told
