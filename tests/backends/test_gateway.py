@@ -141,6 +141,31 @@ def test_metrics_of_spans_have_counted_every_call(live: Live) -> None:
     eventually(look)
 
 
+def test_jaegers_monitor_knows_the_operations(live: Live) -> None:
+    """It reads the metrics of spans from Prometheus."""
+
+    def look() -> set[str]:
+        now = live.stack.prometheus.value("time()")
+        told = fetched(
+            f"http://127.0.0.1:{live.stack.jaeger.http}/api/metrics/calls",
+            service=JOB,
+            spanKind="server",
+            groupByOperation="true",
+            endTs=f"{now * 1000:.0f}",
+            lookback="600000",
+            step="5000",
+            ratePer="600000",
+        )
+        return {
+            label["value"] for metric in told["metrics"] for label in metric["labels"] if label["name"] == "operation"
+        }
+
+    def known() -> None:
+        assert "POST /v1/responses" in look()
+
+    eventually(known)
+
+
 def _counted(live: Live, expr: str, label: str) -> dict[str, float]:
     return {labels.get(label, ""): value for labels, value in live.stack.prometheus.query(expr)}
 
