@@ -30,22 +30,25 @@ exec 3>&1 1>&2
 
 announce() { printf 'building %s\n' "$*"; }
 
+# What it does is of interest only when it fails.
+quiet() { nice "$@" >"$work/log" 2>&1 || { cat "$work/log"; return 1; }; }
+
 # Moved into place when it is whole, so that what is in place is whole.
 place() { mv "$1" "$programs/.$2" && mv "$programs/.$2" "$programs/$2"; }
 
 installed() { # name, package@version, tags
   [ -x "$programs/$1" ] && return
   announce "$1"
-  GOBIN=$work nice go install -tags "${3:-}" "$2"
+  GOBIN=$work quiet go install -tags "${3:-}" "$2"
   place "$work/$(basename "${2%@*}")" "$1"
 }
 
 collector() {
   [ -x "$programs/otelcol" ] && return
   announce otelcol
-  GOBIN=$work nice go install "go.opentelemetry.io/collector/cmd/builder@v$COLLECTOR"
+  GOBIN=$work quiet go install "go.opentelemetry.io/collector/cmd/builder@v$COLLECTOR"
   sed "s|^dist:|dist:\n  output_path: $work/collector|" "$here/collector-builder.yaml" >"$work/builder.yaml"
-  nice "$work/builder" --config "$work/builder.yaml" >"$work/builder.log" 2>&1 || { cat "$work/builder.log"; return 1; }
+  quiet "$work/builder" --config "$work/builder.yaml"
   place "$work/collector/otelcol" otelcol
 }
 
@@ -55,10 +58,10 @@ jaeger() { # not by `go install`: its module replaces another, which only a modu
   mkdir "$work/jaeger"
   (
     cd "$work/jaeger"
-    go mod init jaeger-of-the-tests
+    quiet go mod init jaeger-of-the-tests
     go mod edit -replace github.com/Shopify/sarama=github.com/Shopify/sarama@v1.33.0
-    go get -tool "github.com/jaegertracing/jaeger/cmd/jaeger@v$JAEGER"
-    nice go build -o "$work/jaeger-built" github.com/jaegertracing/jaeger/cmd/jaeger
+    quiet go get -tool "github.com/jaegertracing/jaeger/cmd/jaeger@v$JAEGER"
+    quiet go build -o "$work/jaeger-built" github.com/jaegertracing/jaeger/cmd/jaeger
   )
   place "$work/jaeger-built" jaeger
 }
@@ -70,9 +73,9 @@ compose() {
   cp "$here/compose/main.go" "$work/compose"
   (
     cd "$work/compose"
-    go mod init compose-of-the-tests
-    go get "github.com/compose-spec/compose-go/v2/cli@v$COMPOSE"
-    nice go build -o "$work/compose-built" .
+    quiet go mod init compose-of-the-tests
+    quiet go get "github.com/compose-spec/compose-go/v2/cli@v$COMPOSE"
+    quiet go build -o "$work/compose-built" .
   )
   place "$work/compose-built" compose
 }

@@ -24,7 +24,7 @@ def alerts() -> set[str]:
     [
         ("check", "config", "--lint-fatal", "prometheus.yml"),
         ("check", "rules", "--lint-fatal", "alerts.yml"),
-        ("test", "rules", "alerts.test.yml"),
+        ("test", "rules", "alerts.test.yml", "money.test.yml"),
     ],
     ids=" ".join,
 )
@@ -35,7 +35,7 @@ def test_promtool_is_content(command: tuple[str, ...]) -> None:
 
 
 def test_every_alert_is_tried_where_it_should_fire() -> None:
-    tests = yaml.safe_load((PROMETHEUS / "alerts.test.yml").read_text())["tests"]
+    tests = [test for file in PROMETHEUS.glob("*.test.yml") for test in yaml.safe_load(file.read_text())["tests"]]
     tried = {each["alertname"] for test in tests for each in test.get("alert_rule_test", ()) if each["exp_alerts"]}
 
     assert tried == alerts()

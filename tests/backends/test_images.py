@@ -19,8 +19,9 @@ DASHBOARDS = {"streamlit", "altair", "pandas", "polars", "pyarrow", "numpy"}
 pytestmark = pytest.mark.slow
 
 
-def installed_as_in(dockerfile: str, place: Path) -> Path:
-    """Runs the RUN lines of the build stage, with `place` for the image's folders; the environment's Python."""
+def installed_as_in(dockerfile: str, place: Path, *options: str) -> Path:
+    """Runs the RUN lines of the build stage, with `place` for the image's folders; the environment's Python. `options`
+    are added to pip's."""
     source, opt = place / "source", place / "opt"
     source.mkdir(parents=True)
     text = (ROOT / dockerfile).read_text().partition("\nFROM python:${PYTHON}\n")[0]
@@ -32,7 +33,11 @@ def installed_as_in(dockerfile: str, place: Path) -> Path:
     assert [step.split()[0] for step in steps] == ["python", "pip"]
     for step in steps:
         tool, _, rest = step.replace("/opt/tollbook", str(opt)).partition(" ")
-        here = f"{sys.executable} {rest}" if tool == "python" else f"{sys.executable} -m pip --quiet {rest}"
+        here = (
+            f"{sys.executable} {rest}"
+            if tool == "python"
+            else f"{sys.executable} -m pip --quiet {rest} {' '.join(options)}"
+        )
         made = subprocess.run(
             here, shell=True, cwd=source, env=environment(), capture_output=True, text=True, check=False
         )
@@ -62,15 +67,9 @@ def test_the_gateways_image_serves_and_has_nothing_of_the_dashboards(tmp_path: P
         assert subprocess.run([python, "-c", refused], capture_output=True, check=False).returncode == 1
 
 
-def test_the_dashboards_image_has_its_pages(tmp_path: Path) -> None:
-    python = installed_as_in("deploy/dashboard.Dockerfile", tmp_path)
+def test_the_dashboards_image_would_have_its_pages(tmp_path: Path) -> None:
+    """Only resolved, not installed: that is what `make run` does, which is tested."""
+    installed_as_in("deploy/dashboard.Dockerfile", tmp_path, "--dry-run", "--report", str(tmp_path / "report.json"))
+    told = json.loads((tmp_path / "report.json").read_text())["install"]
 
-    assert {"streamlit", "polars", "altair"} <= packages(python)
-    said = subprocess.run(
-        [python.with_name("tollbook"), "dashboard", "--help"],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert said.returncode == 0, said.stderr
+    assert {"tollbook", "streamlit", "polars", "altair"} <= {each["metadata"]["name"].lower() for each in told}
