@@ -8,21 +8,26 @@ ARGUMENTS ?=
 
 PYTEST := .venv/bin/pytest -n 2 --dist worksteal
 
-.PHONY: help run test test-slow test-all check format bench clean
+.PHONY: help run test test-slow test-backends test-all check format bench clean
 
 help: ## list what can be done
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/for-run ## start gateway and dashboard; PORT=4000 DASHBOARD_PORT=8501 ARGUMENTS="--config config.yaml"
 	@.venv/bin/tollbook up --port $(PORT) --dashboard-port $(DASHBOARD_PORT) $(ARGUMENTS)
 
 test: .venv/for-dev ## every test but the slow ones
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not backends"
 
 test-slow: .venv/for-dev ## kill loops, long storms, a clean clone
-	$(PYTEST) -m slow
+	$(PYTEST) -m "slow and not backends"
 
-test-all: test test-slow ## every test
+# One process: all of them share one collector, Jaeger and Prometheus. What they run is built once, outside the tree.
+test-backends: .venv/for-dev ## against a real collector, Jaeger and Prometheus; needs Go, and time to build them the first time
+	@tests/backends/build.sh >/dev/null
+	.venv/bin/pytest -m backends
+
+test-all: test test-slow ## every test but those against real backends
 
 check: .venv/for-dev ## lint, layout and types
 	.venv/bin/ruff check

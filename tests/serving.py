@@ -33,11 +33,13 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @contextmanager
-def served(folder: Path, *arguments: str, port: int = 0, **variables: str) -> Iterator[str]:
+def served(
+    folder: Path, *arguments: str, port: int = 0, python: str = sys.executable, **variables: str
+) -> Iterator[str]:
     """Runs `tollbook` with books in `folder`; gives its URL. Its log is `folder/gateway.log`."""
     port = port or free_port()
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "tollbook", "serve", "--port", str(port), "--data-dir", str(folder / "books")]
+    command = [python, "-m", "tollbook", "serve", "--port", str(port), "--data-dir", str(folder / "books")]
     with (folder / "gateway.log").open("wb") as log:
         process = subprocess.Popen(
             [*command, *arguments], stdout=log, stderr=subprocess.STDOUT, env=environment(**variables), cwd=folder
