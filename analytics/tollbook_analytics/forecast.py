@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from .ledger import MOMENT, Type
-from .measures import UNPRICED, counted
+from .measures import MONEY
 from .totals import TIME, add_up
 from .window import DAY, Window, midnight
 
@@ -86,7 +86,7 @@ def month_end(frame: pl.LazyFrame, now: datetime, zone: str = "UTC", *, percent:
     low, high = _sum_errors(values, history[0][0].weekday() if history else 0, len(left), percent)
     tested = back_test(values, history[0][0].weekday() if history else 0, percent=percent)
     month = Window(midnight(days[0][0], zone), now, zone)
-    unpriced = add_up(frame, month, {"unpriced": counted(UNPRICED)}).item()
+    unpriced = add_up(frame, month, {"unpriced": MONEY["unpriced"]}).item()
     row = {
         "month": days[0][0],
         "spent_nano": spent,

@@ -10,16 +10,14 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from .totals import FACTS, WIDE
+from .totals import COUNTS, FACTS, WIDE
 
-ROWS = pl.col("rows")
-NANO = pl.col("cost_nano")
 ANSWERED = pl.col("answered")
 
 
 def counted(condition: pl.Expr) -> pl.Expr:
     """How many rows."""
-    return pl.when(condition).then(ROWS)
+    return pl.when(condition).then("rows")
 
 
 def ended(*outcomes: str) -> pl.Expr:
@@ -29,15 +27,21 @@ def ended(*outcomes: str) -> pl.Expr:
 
 ATTEMPTED, PRICED, UNPRICED = (pl.col(name) for name in (FACTS.attempted, FACTS.priced, FACTS.unpriced))
 
-MONEY: Mapping[str, pl.Expr] = {"cost_nano": NANO, "priced": counted(PRICED), "unpriced": counted(UNPRICED)}
+MONEY: Mapping[str, pl.Expr] = {
+    "cost_nano": pl.col("cost_nano"),
+    "priced": pl.col(COUNTS.priced),
+    "unpriced": pl.col(COUNTS.unpriced),
+}
 """A sum of money with what it knows and what it does not; `known` turns them into what a reader may see."""
 
 VOLUME: Mapping[str, pl.Expr] = {
-    "calls": counted(ANSWERED),
-    "attempts": counted(ATTEMPTED),
+    "calls": pl.col(COUNTS.calls),
+    "failed": pl.col(COUNTS.failed),
+    "attempts": pl.col(COUNTS.attempts),
     "input_tokens": pl.col("input_tokens"),
     "output_tokens": pl.col("output_tokens"),
 }
+"""`failed` calls gave the client an error."""
 
 # What cached tokens would have cost as others, less what they did: products need 128 bits.
 _RATE = pl.col("input_rate_pico").cast(WIDE)

@@ -8,18 +8,14 @@ import polars as pl
 
 from .dimensions import checked
 from .errors import ReportError
-from .measures import MONEY, VOLUME, counted, ended, known
+from .measures import MONEY, VOLUME, known
 from .totals import TIME, add_up, ordered
 from .window import Every, Window
 
 OTHER = "other"
 
 SUMS = {
-    "calls": VOLUME["calls"],
-    "failed": counted(ended("failed", "rejected")),
-    "attempts": VOLUME["attempts"],
-    "input_tokens": VOLUME["input_tokens"],
-    "output_tokens": VOLUME["output_tokens"],
+    **VOLUME,
     **MONEY,
     "margin_nano": pl.col("margin_nano"),
 }

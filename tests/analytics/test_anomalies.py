@@ -18,8 +18,8 @@ DAYS = 60
 
 
 def quiet(chance: random.Random) -> list[float]:
-    """What a key costs on each of 60 days without anything being wrong: from a call a week to a thousand a day, few of them dear, with
-    weekends or without, on a level that wanders."""
+    """What a key costs on each of 60 days without anything being wrong: from a call a week to a thousand a day, few of
+    them dear, with weekends or without, on a level that wanders."""
     calls_a_day, spread, price = (
         10 ** chance.uniform(-0.7, 3),
         chance.choice((0.3, 0.8, 1.3)),

@@ -1,4 +1,5 @@
-"""`tollbook report`: every report in every form, from Parquet, from a stopped gateway's books, and from an Arrow stream over HTTP."""
+"""`tollbook report`: every report in every form, from Parquet, from a stopped gateway's books, and from an Arrow stream
+over HTTP."""
 
 from __future__ import annotations
 

@@ -121,7 +121,8 @@ def test_a_key_needs_the_ledger() -> None:
 def test_speed_stands_beside_price() -> None:
     frame = books(
         attempt(model="fast", duration_ms=1000.0, cost_nano=9000), attempt(model="fast", duration_ms=1000.0, cost_nano=11_000),
-        attempt(model="slow", duration_ms=8000.0, cost_nano=100), unpriced(model="slow", duration_ms=8000.0), unpriced(model="llama"),
+        attempt(model="slow", duration_ms=8000.0, cost_nano=100), unpriced(model="slow", duration_ms=8000.0),
+        unpriced(model="llama"),
     )  # fmt: skip
     told = {row["model"]: row for row in latency_cost(frame, MARCH).to_dicts()}
 

@@ -214,6 +214,11 @@ def test_what_cannot_be_told_is_named(by: list[str], error: type[Exception], say
         spend(hours(books(attempt()), MARCH), MARCH, by)
 
 
+def test_a_filter_that_rolled_up_hours_cannot_tell_is_named() -> None:
+    with pytest.raises(TooCoarse, match="rolled-up hours do not tell end_user, tags"):
+        Filters(end_user=("u1",), tag=("a",)).of(hours(books(attempt()), MARCH))
+
+
 def test_a_ledger_without_a_column_is_named() -> None:
     with pytest.raises(NotALedger, match="the ledger is without team"):
         spend(books(attempt()).drop("team"), MARCH, ["team"])
