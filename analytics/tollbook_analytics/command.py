@@ -169,7 +169,7 @@ def _tell(args: Namespace, question: Question, report: Report, made: pl.DataFram
         note("nothing to tell in this time")
     else:
         heads, rows, numbers = shown.table(made, question.every)
-        draw(heads, rows, right=numbers)
+        draw(heads, rows, numbers=numbers)
     sys.stdout.flush()
     for each in assumed:
         note(f"assumed: {each}")

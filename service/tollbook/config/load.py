@@ -11,6 +11,7 @@ from tollbook.errors import ConfigError
 from . import environment as env
 from . import foreign, schema
 from .deployments import Inherited, deployments, routes
+from .own_prices import price_entries
 from .problems import Problems, Steps, Wrong, suggestion
 from .reading import Value, section
 from .source import parse, read_text
@@ -87,6 +88,7 @@ def _read(top: Value, environment: Mapping[str, str], source: Path | None) -> Co
         ),
         router=router,
         telemetry=TelemetrySettings(**settings("telemetry", schema.TELEMETRY, {})),
+        prices=price_entries(said.get("prices", ())),
         data_dir=_data_dir(environment) or data_dir or DEFAULT_DATA_DIR,
         source=source,
         warnings=problems.warnings,
