@@ -36,12 +36,12 @@ MONEY: Mapping[str, pl.Expr] = {
 
 VOLUME: Mapping[str, pl.Expr] = {
     "calls": pl.col(COUNTS.calls),
-    "failed": pl.col(COUNTS.failed),
+    "errors": pl.col(COUNTS.errors),
     "attempts": pl.col(COUNTS.attempts),
     "input_tokens": pl.col("input_tokens"),
     "output_tokens": pl.col("output_tokens"),
 }
-"""`failed` calls gave the client an error."""
+"""`errors` are calls that gave the client one: failed and rejected."""
 
 # What cached tokens would have cost as others, less what they did: products need 128 bits.
 _RATE = pl.col("input_rate_pico").cast(WIDE)

@@ -19,7 +19,7 @@ _VAIN = kind_of_waste().is_not_null()
 
 SUMS = {
     "calls": VOLUME["calls"],
-    "errors": VOLUME["failed"],
+    "errors": VOLUME["errors"],
     "input_tokens": VOLUME["input_tokens"],
     "output_tokens": VOLUME["output_tokens"],
     "cache_read_tokens": pl.col("cache_read_tokens"),

@@ -83,7 +83,7 @@ USERS: Mapping[str, Type] = {
     **dict.fromkeys(("rows", *_OF_USERS), pl.Int64),
 }
 """A row stands for `rows` attempts (or calls without one) of an end user (null: of none) in an hour, for one model.
-`failed` calls gave the client an error; `priced` and `unpriced` count attempts whose cost is known, and unknown."""
+`errors` are calls that gave the client one; `priced` and `unpriced` count attempts whose cost is known, and unknown."""
 
 _OF_WAITS = ("rows", "cost_nano", "unpriced")
 

@@ -26,7 +26,7 @@ def spend(
 ) -> pl.DataFrame:
     """One row for each value of `by` in each bucket of time, the dearest first; `share` is of all rows of the same time.
 
-    `failed` calls gave the client an error. `cost_nano` adds up what is known, the attempts that were in vain included;
+    `errors` are calls that gave the client one. `cost_nano` adds up what is known, the attempts that were in vain included;
     `unpriced` counts the attempts beside it whose cost is not. With `top`, the groups after the dearest so many of the
     whole window are one row whose names are null and whose `other` is true. A call with several tags is under each of
     them.

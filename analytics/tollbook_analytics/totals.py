@@ -51,7 +51,7 @@ class Counts(NamedTuple):
     """Columns that `within` adds to every row: how many it stands for of each, by the name of the sum."""
 
     calls: str = "_calls"
-    failed: str = "_failed"
+    errors: str = "_errors"
     attempts: str = "_attempts"
     priced: str = "_known"
     unpriced: str = "_unknown"
@@ -105,7 +105,7 @@ def _counted(frame: pl.LazyFrame) -> pl.LazyFrame:
     answered = pl.col("answered")
     conditions = {
         COUNTS.calls: answered,
-        COUNTS.failed: answered & pl.col("outcome").is_in(["failed", "rejected"]),
+        COUNTS.errors: answered & pl.col("outcome").is_in(["failed", "rejected"]),
         COUNTS.attempts: pl.col(FACTS.attempted),
         COUNTS.priced: pl.col(FACTS.priced),
         COUNTS.unpriced: pl.col(FACTS.unpriced),

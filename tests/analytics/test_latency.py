@@ -67,7 +67,7 @@ def test_a_percentile_of_buckets_is_within_the_bound(values: list[float], percen
     assert abs(told - exact) <= exact * BOUND * (1 + 1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32), size=st.integers(1, 80), by=st.sampled_from([[], ["model"], ["provider", "model"]]))
 def test_exact_percentiles_histograms_and_rolled_up_hours_agree(seed: int, size: int, by: list[str]) -> None:
     rows = by_chance(seed, size)

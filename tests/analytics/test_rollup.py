@@ -96,7 +96,7 @@ def test_end_users_and_waiting_are_pieced_together_likewise(
     assert latency(waited, window, ["model"], every).equals(latency(frame, window, ["model"], every, exact=False))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32), size=st.integers(0, 60))
 def test_whole_hours_need_no_ledger(seed: int, size: int) -> None:
     frame = books(by_chance(seed, size))

@@ -49,7 +49,7 @@ def test_attempts_in_vain_cost_and_calls_count_once() -> None:
         rejected(model="gpt"),
     )
 
-    assert columns(spend(frame, MARCH, ["model"]), "model", "calls", "failed", "attempts", "cost_nano", "share") == [
+    assert columns(spend(frame, MARCH, ["model"]), "model", "calls", "errors", "attempts", "cost_nano", "share") == [
         ("claude", 1, 0, 1, 5000, 5000 / 6300),
         ("gpt", 2, 1, 2, 1300, 1300 / 6300),
     ]
@@ -280,7 +280,7 @@ def test_spend_is_what_adding_up_row_by_row_says(
         assert (row["cost_nano"], row["unpriced"]) == money(mine)
         assert row["calls"] == len({each["call_id"] for each in mine if each["answered"]})
         assert row["attempts"] == sum(each["attempt"] is not None for each in mine)
-        assert row["failed"] == sum(each["answered"] and each["outcome"] in ("failed", "rejected") for each in mine)
+        assert row["errors"] == sum(each["answered"] and each["outcome"] in ("failed", "rejected") for each in mine)
         assert row["input_tokens"] == sum(each["input_tokens"] for each in mine)
         assert row["output_tokens"] == sum(each["output_tokens"] for each in mine)
         assert row["margin_nano"] == sum(each["margin_nano"] for each in mine)
