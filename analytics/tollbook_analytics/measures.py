@@ -1,7 +1,6 @@
 """What can be added up of the ledger and of its rolled-up hours alike: calls, tokens and money, each under one condition.
 
-An expression here is a number for each row; `totals.add_up` sums it. "Unpriced" counts attempts whose cost is unknown: those that
-used tokens, or answered, without a price (the same rule as `tollbook.call.Call.cost`).
+An expression here is a number for each row, of a frame that `totals.within` made; `totals.add_up` sums it.
 """
 
 from __future__ import annotations

@@ -1,15 +1,14 @@
 """Adding up: the one pass over the books that every report of sums is made of.
 
-Sums are made in 128 bits and narrowed to 64 at the end, for Polars' own 64-bit sums wrap silently
-(https://docs.pola.rs/api/python/stable/reference/expressions/api/polars.Expr.sum.html names no check). What is grouped is
-the ledger itself, or hours of it that were rolled up; a row then stands for as many as its `rows` says.
+Sums are made in 128 bits and narrowed to 64 at the end, for Polars' own 64-bit sums wrap silently. What is grouped is the
+ledger itself, or hours of it that were rolled up; a row then stands for as many as its `rows` says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
@@ -265,9 +264,3 @@ def ordered(frame: pl.DataFrame, *by: str, rank: str = "cost_nano") -> pl.DataFr
 def share(part: str, whole: str) -> pl.Expr:
     """One number by another; null where the other is 0 or unknown."""
     return pl.when(pl.col(whole) != 0).then(pl.col(part) / pl.col(whole))
-
-
-def row(frame: pl.DataFrame) -> dict[str, Any]:
-    """The only row."""
-    (found,) = frame.to_dicts()
-    return found
