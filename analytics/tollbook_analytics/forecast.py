@@ -83,7 +83,7 @@ def month_end(frame: pl.LazyFrame, now: datetime, zone: str = "UTC", *, percent:
     left = [(day, known, band) for day, known, band in days if day >= now.astimezone(ZoneInfo(zone)).date()]
     ahead = sum(band.expected - (known or 0) for _, known, band in left)
     values = [value for _, value in history]
-    low, high = _sum_errors(values, history[0][0].weekday() if history else 0, len(left), percent)
+    low, high = errors_of_sums(values, history[0][0].weekday() if history else 0, len(left), percent)
     tested = back_test(values, history[0][0].weekday() if history else 0, percent=percent)
     month = Window(midnight(days[0][0], zone), now, zone)
     unpriced = add_up(frame, month, {"unpriced": MONEY["unpriced"]}).item()
@@ -195,22 +195,29 @@ def _alike(errors: dict[int, list[float]], number: int) -> list[float]:
     return near if len(near) >= 10 else [error for found in errors.values() for error in found]
 
 
-def _interval(errors: Sequence[float], percent: int) -> tuple[float, float]:
+def _interval(errors: Sequence[float], percent: int, independent: int | None = None) -> tuple[float, float]:
     """The middle `percent` of the errors, by ranks that hold for the next one as well (split conformal prediction,
-    https://arxiv.org/abs/2107.07511)."""
+    https://arxiv.org/abs/2107.07511). Of errors that overlap only so many are `independent`: then the ranks are those of
+    as few."""
     if not errors:
         return -1.0, 1.0
     sorted_errors, many = sorted(errors), len(errors)
+    few = max(1, many if independent is None else independent)
     tail = (100 - percent) / 200
-    below = max(0, math.floor((many + 1) * tail) - 1)
-    above = min(many - 1, math.ceil((many + 1) * (1 - tail)) - 1)
-    return sorted_errors[below], sorted_errors[above]
+    below = max(0.0, (math.floor((few + 1) * tail) - 1) / few)
+    above = min(1.0, math.ceil((few + 1) * (1 - tail)) / few)
+    return sorted_errors[math.floor(below * many)], sorted_errors[min(many, math.ceil(above * many)) - 1]
 
 
-def _sum_errors(values: Sequence[float], weekday: int, ahead: int, percent: int) -> tuple[float | None, float | None]:
-    """How far off sums of so many days were, as a part of them; of as many as the past has."""
-    if len(values) < ENOUGH or ahead == 0:
-        return (0.0, 0.0) if ahead == 0 else (None, None)
+def errors_of_sums(
+    values: Sequence[float], weekday: int, ahead: int, percent: int = 80
+) -> tuple[float, float] | tuple[None, None]:
+    """How far off the sum of the next so many days may be, downwards and upwards as parts of it: as far as sums of as many days
+    were (or of half of the past, if it is short). Null with too little past."""
+    if ahead == 0:
+        return 0.0, 0.0
+    if len(values) < ENOUGH:
+        return None, None
     many = min(ahead, max(1, (len(values) - 7) // 2))
     errors = []
     for origin in range(7, len(values) - many + 1):
@@ -218,7 +225,7 @@ def _sum_errors(values: Sequence[float], weekday: int, ahead: int, percent: int)
         expected = sum(model.day(weekday + origin + number) for number in range(many))
         if expected > 0:
             errors.append((sum(values[origin : origin + many]) - expected) / expected)
-    return _interval(errors, percent)
+    return _interval(errors, percent, independent=len(values) // many)
 
 
 # ── From the books ──────────────────────────────────────────────────────────────────────────────────────────────────────
