@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from statistics import median
+from statistics import NormalDist, median
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -195,37 +195,61 @@ def _alike(errors: dict[int, list[float]], number: int) -> list[float]:
     return near if len(near) >= 10 else [error for found in errors.values() for error in found]
 
 
-def _interval(errors: Sequence[float], percent: int, independent: int | None = None) -> tuple[float, float]:
+def _interval(errors: Sequence[float], percent: int) -> tuple[float, float]:
     """The middle `percent` of the errors, by ranks that hold for the next one as well (split conformal prediction,
-    https://arxiv.org/abs/2107.07511). Of errors that overlap only so many are `independent`: then the ranks are those of
-    as few."""
+    https://arxiv.org/abs/2107.07511)."""
     if not errors:
         return -1.0, 1.0
     sorted_errors, many = sorted(errors), len(errors)
-    few = max(1, many if independent is None else independent)
     tail = (100 - percent) / 200
-    below = max(0.0, (math.floor((few + 1) * tail) - 1) / few)
-    above = min(1.0, math.ceil((few + 1) * (1 - tail)) / few)
-    return sorted_errors[math.floor(below * many)], sorted_errors[min(many, math.ceil(above * many)) - 1]
+    below = max(0, math.floor((many + 1) * tail) - 1)
+    above = min(many - 1, math.ceil((many + 1) * (1 - tail)) - 1)
+    return sorted_errors[below], sorted_errors[above]
 
 
 def errors_of_sums(
     values: Sequence[float], weekday: int, ahead: int, percent: int = 80
 ) -> tuple[float, float] | tuple[None, None]:
-    """How far off the sum of the next so many days may be, downwards and upwards as parts of it: as far as sums of as many days
-    were (or of half of the past, if it is short). Null with too little past."""
+    """How far off the sum of the next so many days may be, downwards and upwards as parts of it; None with too little past.
+
+    Few sums of as many days fit into the past, so their ranks say little: errors are taken to be log-normal around nothing, and
+    the interval is that of Student's t for as many sums as do not overlap.
+    """
     if ahead == 0:
         return 0.0, 0.0
     if len(values) < ENOUGH:
         return None, None
     many = min(ahead, max(1, (len(values) - 7) // 2))
-    errors = []
+    squares = []
     for origin in range(7, len(values) - many + 1):
         model = fit(values[:origin], weekday)
         expected = sum(model.day(weekday + origin + number) for number in range(many))
         if expected > 0:
-            errors.append((sum(values[origin : origin + many]) - expected) / expected)
-    return _interval(errors, percent, independent=len(values) // many)
+            squares.append(math.log(max(sum(values[origin : origin + many]) / expected, _LEAST)) ** 2)
+    if not squares:
+        return None, None
+    # A level that wanders is twice as far off after four times as long.
+    spread = math.sqrt(sum(squares) / len(squares) * ahead / many)
+    off = _student(percent, len(values) // many) * spread
+    return math.exp(-off) - 1, math.exp(min(off, _MOST)) - 1
+
+
+_LEAST = 0.01
+"""A sum of next to nothing is off by a hundredth."""
+
+_MOST = 5.0
+"""Beyond e^5 times what is expected nothing is said."""
+
+
+def _student(percent: int, freedom: int) -> float:
+    """The quantile that leaves `percent` in the middle (Cornish-Fisher expansion, Abramowitz and Stegun 26.7.5)."""
+    z = NormalDist().inv_cdf(0.5 + percent / 200)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return z + sum(term / freedom**power for power, term in enumerate(terms, 1))
 
 
 # ── From the books ──────────────────────────────────────────────────────────────────────────────────────────────────────
