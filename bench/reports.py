@@ -52,7 +52,8 @@ from tollbook_analytics import (
     waste,
     what_if,
 )
-from tollbook_analytics.rollup import composed, hours, latencies
+from tollbook_analytics.anomalies import reach
+from tollbook_analytics.rollup import composed, hours, latencies, users
 from tollbook_analytics.totals import collect
 
 from . import ledger as made_up
@@ -92,6 +93,7 @@ class Books(NamedTuple):
 
     ledger: pl.LazyFrame
     hours: pl.LazyFrame
+    users: pl.LazyFrame
     latencies: pl.LazyFrame
 
 
@@ -108,15 +110,19 @@ def _hours(books: Books, *windows: Window, every: Any = None) -> pl.LazyFrame:
     return composed(books.ledger, books.hours, edges, until=NOW)
 
 
+def _users(books: Books, every: Any = None) -> pl.LazyFrame:
+    return composed(books.ledger, books.users, MONTH.edges(every) | reach(MONTH).edges(every), until=NOW)
+
+
 def _page(books: Books, filters: Filters, *, key: bool = False) -> pl.DataFrame:
     """With a filter that the histograms know not (a key), waiting is told by the ledger."""
     frame = filters.of(_hours(books, *PAGES.values()))
-    return overview(frame, PAGES, latencies=filters.of(books.ledger if key else _waits(books)))
+    return overview(frame, PAGES, latencies=filters.of(books.ledger if key else _waits(books, *PAGES.values())))
 
 
-def _waits(books: Books) -> pl.LazyFrame:
-    # As the hours are told by their beginning: the door to the data would compose them likewise.
-    return books.latencies.rename({"hour": "started"})
+def _waits(books: Books, *windows: Window) -> pl.LazyFrame:
+    edges = set().union(*(each.edges() | each.previous().edges() for each in windows or (MONTH,)))
+    return composed(books.ledger, books.latencies, edges, until=NOW)
 
 
 CASES: dict[str, Case] = {
@@ -125,7 +131,8 @@ CASES: dict[str, Case] = {
     "overview of a key": Case(lambda b: _page(b, ONE_KEY, key=True), 1, 3),
     "spend by key and day": Case(lambda b: spend(_hours(b, MONTH, every="day"), MONTH, ["key"], "day"), 1, 3),
     "spend by model, a key": Case(lambda b: spend(ONE_KEY.of(_hours(b, MONTH)), MONTH, ["model"]), 1, 3),
-    "spend by end user": Case(lambda b: spend(b.ledger, MONTH, ["end_user"], top=20), 1, 3),
+    "spend by end user": Case(lambda b: spend(_users(b), MONTH, ["end_user"], top=20), 1, 3),
+    "spend by end user, a model": Case(lambda b: spend(ONE_MODEL.of(_users(b)), MONTH, ["end_user"], "day"), 1, 3),
     "spend by tag": Case(lambda b: spend(b.ledger, MONTH, ["tag"]), 1, 3),
     "tokens by model": Case(lambda b: tokens(_hours(b, MONTH), MONTH, ["model"]), 1, 3),
     "cache by model": Case(lambda b: cache(_hours(b, MONTH), MONTH, ["model"]), 1, 3),
@@ -139,7 +146,7 @@ CASES: dict[str, Case] = {
     "forecast": Case(lambda b: forecast(_hours(b, MONTH, every="day"), NOW, ZONE), 1, 3),
     "budgets": Case(lambda b: budgets(_hours(b, MONTH, every="day"), LIMITS, NOW, ZONE), 1, 3),
     "anomalies, key and model": Case(lambda b: anomalies(_hours(b, MONTH, every="day"), MONTH), 1, 3),
-    "anomalies, end users": Case(lambda b: anomalies(b.ledger, MONTH, ["end_user"]), 3, 9),
+    "anomalies, end users": Case(lambda b: anomalies(_users(b, "day"), MONTH, ["end_user"]), 3, 9),
     "unpriced": Case(lambda b: unpriced(_hours(b, MONTH), MONTH), 1, 3),
     "versions": Case(lambda b: versions(_hours(b, MONTH), MONTH), 1, 3),
     "drift": Case(lambda b: drift(_hours(b, MONTH, every="day"), MONTH), 1, 3),
@@ -149,6 +156,10 @@ CASES: dict[str, Case] = {
     "turns": Case(lambda b: turns(b.ledger, MONTH), 3, 9),
     "economics by team": Case(lambda b: economics(b.ledger, MONTH, ["team"]), 3, 9),
 }
+
+
+ROLLED = {"hours": (hours, ["hour"]), "users": (users, ["hour"]), "latencies": (latencies, ["metric", "hour"])}
+"""How each table is made, and in which order it is kept."""
 
 
 def prepare(folder: Path, rows: int) -> None:
@@ -162,7 +173,7 @@ def prepare(folder: Path, rows: int) -> None:
             made_up.write_day(file, of, rows // days, known)
         start = datetime(of.year, of.month, of.day, tzinfo=UTC)
         window = Window(start, start + timedelta(days=1))
-        for name, roll, order in (("hours", hours, ["hour"]), ("latencies", latencies, ["metric", "hour"])):
+        for name, (roll, order) in ROLLED.items():
             rolled = folder / name / file.name
             if not rolled.exists():
                 rolled.parent.mkdir(exist_ok=True)

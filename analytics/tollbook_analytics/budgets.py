@@ -12,7 +12,7 @@ import polars as pl
 
 from .errors import ReportError
 from .ledger import MOMENT, Type
-from .measures import UNPRICED, counted
+from .measures import MONEY
 from .totals import TIME, add_up, in_utc, literal
 from .window import DAY, EVERY, HOUR, Window
 
@@ -140,7 +140,7 @@ def _hourly(frame: pl.LazyFrame, scope: str, period: Period, now: datetime, zone
     """Spend by subject and hour, from the beginning of the period or of the look back, whichever is earlier; `counts`
     within the period."""
     seen = Window(min(period.start, now - LOOKBACK), now, zone)
-    sums = {"cost_nano": pl.col("cost_nano"), "unpriced": counted(UNPRICED)}
+    sums = {"cost_nano": pl.col("cost_nano"), "unpriced": MONEY["unpriced"]}
     also = {"counts": pl.col("started") >= literal(period.start)}
     by = () if scope == "all" else (scope,)
     return in_utc(add_up(frame, seen, sums, by=by, every="hour", also=also))

@@ -9,7 +9,7 @@ import polars as pl
 
 from .dimensions import checked
 from .errors import ReportError
-from .measures import ANSWERED, CACHE, MONEY, counted, known
+from .measures import CACHE, MONEY, VOLUME, counted, known
 from .totals import WIDE, add_up, ordered, share
 from .window import Every, Window
 
@@ -57,7 +57,7 @@ def cache(
     cached = pl.sum_horizontal("cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens") > 0
     follow_up = pl.col("follow_up_uncached_tokens").cast(WIDE)
     sums = {
-        "calls": counted(ANSWERED),
+        "calls": VOLUME["calls"],
         "input_tokens": pl.col("input_tokens"),
         "cache_read_tokens": pl.col("cache_read_tokens"),
         "cache_write_tokens": pl.sum_horizontal("cache_write_tokens", "cache_write_1h_tokens"),

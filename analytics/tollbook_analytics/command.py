@@ -44,7 +44,10 @@ def run(args: Namespace, environment: Mapping[str, str]) -> int:
         return 2
     filters = Filters(**{name: tuple(getattr(args, name)) for name in _FILTERS})
     books = _books(args, environment, report.reach(question))
-    made = report.make(filters.of(books), question)
+    try:
+        made = report.make(filters.of(books), question)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ReportError(f"the books cannot be read: {error}") from error
     _tell(args, question, report, made)
     return 0
 

@@ -9,8 +9,9 @@ import polars as pl
 
 from .dimensions import checked
 from .errors import ReportError
-from .measures import ANSWERED, MONEY, counted, known
-from .totals import TIME, add_up, collect, require, share, within
+from .ledger import require
+from .measures import ANSWERED, MONEY, VOLUME, known
+from .totals import TIME, add_up, collect, share, within
 from .window import Every, Window
 
 Rank: TypeAlias = Literal["cost_nano", "turns", "input_tokens", "ended"]
@@ -66,7 +67,7 @@ def turns(frame: pl.LazyFrame, window: Window, by: Iterable[str] = (), every: Ev
     `nano_per_turn` and `input_per_turn` are means over all calls that were an n-th turn.
     """
     names = checked(by)
-    answered = {"calls": counted(ANSWERED), "input_tokens": pl.when(ANSWERED).then("input_tokens")}
+    answered = {"calls": VOLUME["calls"], "input_tokens": pl.when(ANSWERED).then("input_tokens")}
     cached = {"cache_read_tokens": pl.when(ANSWERED).then("cache_read_tokens")}
     also = {"turn": pl.col("turn").clip(upper_bound=LONG)}
     found = known(add_up(frame, window, {**answered, **cached, **MONEY}, by=names, every=every, also=also))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 import polars as pl
 
 from .errors import ReportError
+from .ledger import require
 
 DIMENSIONS: Mapping[str, str] = {
     "key": "key_id",
@@ -58,7 +59,8 @@ class Filters:
     outcome: tuple[str, ...] = ()
 
     def of(self, frame: pl.LazyFrame) -> pl.LazyFrame:
-        """The frame, narrowed."""
+        """The frame, narrowed. Raises TooCoarse or NotALedger where it has not what is looked at."""
+        require(frame, [pl.col(column) for column in self.columns()])
         for name, values in self.given().items():
             frame = frame.filter(_any(name, values))
         return frame

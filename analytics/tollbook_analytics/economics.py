@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from .dimensions import checked
-from .measures import ANSWERED, MONEY, counted, known
+from .measures import MONEY, VOLUME, known
 from .totals import TIME, WIDE, add_up, collect, grouped, labelled, narrow, ordered
 from .window import Every, Window
 
@@ -21,7 +21,7 @@ def economics(frame: pl.LazyFrame, window: Window, by: Iterable[str] = (), every
     """
     names = checked(by)
     named = pl.col("end_user").is_not_null()
-    sums = {"calls": counted(ANSWERED), **MONEY, "of_users_nano": pl.when(named).then("cost_nano")}
+    sums = {"calls": VOLUME["calls"], **MONEY, "of_users_nano": pl.when(named).then("cost_nano")}
     found = known(add_up(frame, window, sums, by=names, every=every))
     keys = [*([TIME] if every else []), *names]
     for table in (_users(frame, window, names, every), _tasks(frame, window, names, every)):

@@ -11,14 +11,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from statistics import median
+from statistics import NormalDist, median
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from .ledger import MOMENT, Type
-from .measures import UNPRICED, counted
+from .measures import MONEY
 from .totals import TIME, add_up
 from .window import DAY, Window, midnight
 
@@ -83,10 +83,10 @@ def month_end(frame: pl.LazyFrame, now: datetime, zone: str = "UTC", *, percent:
     left = [(day, known, band) for day, known, band in days if day >= now.astimezone(ZoneInfo(zone)).date()]
     ahead = sum(band.expected - (known or 0) for _, known, band in left)
     values = [value for _, value in history]
-    low, high = _sum_errors(values, history[0][0].weekday() if history else 0, len(left), percent)
+    low, high = errors_of_sums(values, history[0][0].weekday() if history else 0, len(left), percent)
     tested = back_test(values, history[0][0].weekday() if history else 0, percent=percent)
     month = Window(midnight(days[0][0], zone), now, zone)
-    unpriced = add_up(frame, month, {"unpriced": counted(UNPRICED)}).item()
+    unpriced = add_up(frame, month, {"unpriced": MONEY["unpriced"]}).item()
     row = {
         "month": days[0][0],
         "spent_nano": spent,
@@ -207,18 +207,49 @@ def _interval(errors: Sequence[float], percent: int) -> tuple[float, float]:
     return sorted_errors[below], sorted_errors[above]
 
 
-def _sum_errors(values: Sequence[float], weekday: int, ahead: int, percent: int) -> tuple[float | None, float | None]:
-    """How far off sums of so many days were, as a part of them; of as many as the past has."""
-    if len(values) < ENOUGH or ahead == 0:
-        return (0.0, 0.0) if ahead == 0 else (None, None)
+def errors_of_sums(
+    values: Sequence[float], weekday: int, ahead: int, percent: int = 80
+) -> tuple[float, float] | tuple[None, None]:
+    """How far off the sum of the next so many days may be, downwards and upwards as parts of it; None with too little past.
+
+    Few sums of as many days fit into the past, so their ranks say little: errors are taken to be log-normal around nothing, and
+    the interval is that of Student's t for as many sums as do not overlap.
+    """
+    if ahead == 0:
+        return 0.0, 0.0
+    if len(values) < ENOUGH:
+        return None, None
     many = min(ahead, max(1, (len(values) - 7) // 2))
-    errors = []
+    squares = []
     for origin in range(7, len(values) - many + 1):
         model = fit(values[:origin], weekday)
         expected = sum(model.day(weekday + origin + number) for number in range(many))
         if expected > 0:
-            errors.append((sum(values[origin : origin + many]) - expected) / expected)
-    return _interval(errors, percent)
+            squares.append(math.log(max(sum(values[origin : origin + many]) / expected, _LEAST)) ** 2)
+    if not squares:
+        return None, None
+    # A level that wanders is twice as far off after four times as long.
+    spread = math.sqrt(sum(squares) / len(squares) * ahead / many)
+    off = _student(percent, len(values) // many) * spread
+    return math.exp(-off) - 1, math.exp(min(off, _MOST)) - 1
+
+
+_LEAST = 0.01
+"""A sum of next to nothing is off by a hundredth."""
+
+_MOST = 5.0
+"""Beyond e^5 times what is expected nothing is said."""
+
+
+def _student(percent: int, freedom: int) -> float:
+    """The quantile that leaves `percent` in the middle (Cornish-Fisher expansion, Abramowitz and Stegun 26.7.5)."""
+    z = NormalDist().inv_cdf(0.5 + percent / 200)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return z + math.fsum(term / float(freedom) ** power for power, term in enumerate(terms, 1))
 
 
 # ── From the books ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,8 +13,8 @@ import polars as pl
 from .dimensions import checked
 from .histogram import BOUND, bucket, middle, percentiles
 from .histogram import exact as exactly
-from .measures import UNPRICED
-from .totals import TIME, WIDE, aliased, collect, grouped, labelled, narrow, ordered, require, with_aliases
+from .ledger import require
+from .totals import COUNTS, TIME, WIDE, aliased, collect, grouped, labelled, narrow, ordered, with_aliases
 from .window import Every, Window
 
 EXACT_ROWS = 100_000
@@ -78,7 +78,7 @@ def counts(frame: pl.LazyFrame, window: Window, names: tuple[str, ...], every: E
     if rolled:
         return collect(selected.group_by(*aliased(keys), "metric", "bucket").agg(sums))
     require(selected, [answered(), *(metric(name) for name in METRICS)])
-    told = selected.filter(answered()).with_columns(pl.when(UNPRICED).then("rows").otherwise(0).alias("unpriced"))
+    told = selected.filter(answered()).with_columns(pl.col(COUNTS.unpriced).alias("unpriced"))
     histograms = [
         told.group_by(*aliased(keys), bucket(metric(name)).alias("bucket"))
         .agg(sums)

@@ -10,12 +10,12 @@ unknown, never zero.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import polars as pl
 
-from .errors import NotALedger
+from .errors import NotALedger, TooCoarse
 
 Type: TypeAlias = pl.DataType | type[pl.DataType]
 
@@ -151,6 +151,16 @@ REQUIRED = frozenset(
     )
 )
 """Without these nothing can be said."""
+
+
+def require(frame: pl.LazyFrame, expressions: Sequence[pl.Expr]) -> None:
+    """Raises TooCoarse or NotALedger, naming the columns, where the frame has not what these read."""
+    found = frame.collect_schema()
+    missing = sorted({name for each in expressions for name in each.meta.root_names()} - set(found))
+    if missing and "call_id" in found:
+        raise NotALedger(f"the ledger is without {', '.join(missing)}")
+    if missing:
+        raise TooCoarse(f"rolled-up hours do not tell {', '.join(missing)}; the ledger does")
 
 
 def empty() -> pl.LazyFrame:

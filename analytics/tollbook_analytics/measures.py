@@ -1,7 +1,6 @@
 """What can be added up of the ledger and of its rolled-up hours alike: calls, tokens and money, each under one condition.
 
-An expression here is a number for each row; `totals.add_up` sums it. "Unpriced" counts attempts whose cost is unknown: those that
-used tokens, or answered, without a price (the same rule as `tollbook.call.Call.cost`).
+An expression here is a number for each row, of a frame that `totals.within` made; `totals.add_up` sums it.
 """
 
 from __future__ import annotations
@@ -10,16 +9,14 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from .totals import FACTS, WIDE
+from .totals import COUNTS, FACTS, WIDE
 
-ROWS = pl.col("rows")
-NANO = pl.col("cost_nano")
 ANSWERED = pl.col("answered")
 
 
 def counted(condition: pl.Expr) -> pl.Expr:
     """How many rows."""
-    return pl.when(condition).then(ROWS)
+    return pl.when(condition).then("rows")
 
 
 def ended(*outcomes: str) -> pl.Expr:
@@ -29,15 +26,21 @@ def ended(*outcomes: str) -> pl.Expr:
 
 ATTEMPTED, PRICED, UNPRICED = (pl.col(name) for name in (FACTS.attempted, FACTS.priced, FACTS.unpriced))
 
-MONEY: Mapping[str, pl.Expr] = {"cost_nano": NANO, "priced": counted(PRICED), "unpriced": counted(UNPRICED)}
+MONEY: Mapping[str, pl.Expr] = {
+    "cost_nano": pl.col("cost_nano"),
+    "priced": pl.col(COUNTS.priced),
+    "unpriced": pl.col(COUNTS.unpriced),
+}
 """A sum of money with what it knows and what it does not; `known` turns them into what a reader may see."""
 
 VOLUME: Mapping[str, pl.Expr] = {
-    "calls": counted(ANSWERED),
-    "attempts": counted(ATTEMPTED),
+    "calls": pl.col(COUNTS.calls),
+    "errors": pl.col(COUNTS.errors),
+    "attempts": pl.col(COUNTS.attempts),
     "input_tokens": pl.col("input_tokens"),
     "output_tokens": pl.col("output_tokens"),
 }
+"""`errors` are calls that gave the client one: failed and rejected."""
 
 # What cached tokens would have cost as others, less what they did: products need 128 bits.
 _RATE = pl.col("input_rate_pico").cast(WIDE)

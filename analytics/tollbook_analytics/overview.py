@@ -9,9 +9,9 @@ import polars as pl
 
 from .histogram import bucket, percentiles
 from .latency import answered, metric
-from .ledger import MOMENT, Type
-from .measures import CACHE, MONEY, UNPRICED, VOLUME, counted, ended, known
-from .totals import collect, literal, narrow, require, share, summed, within
+from .ledger import MOMENT, Type, require
+from .measures import CACHE, MONEY, UNPRICED, VOLUME, known
+from .totals import collect, literal, narrow, share, summed, within
 from .waste import followed, kind_of_waste
 from .window import HOUR, Window
 
@@ -19,7 +19,7 @@ _VAIN = kind_of_waste().is_not_null()
 
 SUMS = {
     "calls": VOLUME["calls"],
-    "errors": counted(ended("failed", "rejected")),
+    "errors": VOLUME["errors"],
     "input_tokens": VOLUME["input_tokens"],
     "output_tokens": VOLUME["output_tokens"],
     "cache_read_tokens": pl.col("cache_read_tokens"),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from .dimensions import checked
-from .measures import ANSWERED, ATTEMPTED, counted, ended
+from .measures import ANSWERED, ATTEMPTED, VOLUME, counted, ended
 from .totals import TIME, add_up, ordered, share
 from .window import Every, Window
 
@@ -25,9 +25,9 @@ def reliability(
     """
     names = checked(by)
     sums = {
-        "calls": counted(ANSWERED),
+        "calls": VOLUME["calls"],
         **{outcome: counted(ended(outcome)) for outcome in _OUTCOMES},
-        "attempts": counted(ATTEMPTED),
+        "attempts": VOLUME["attempts"],
         "reached": counted(ATTEMPTED & ANSWERED),
         **{name: counted(ANSWERED & (pl.col("reason") == reason)) for name, reason in _REASONS.items()},
     }

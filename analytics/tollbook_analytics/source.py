@@ -31,7 +31,11 @@ def from_parquet(path: Path) -> pl.LazyFrame:
     if not files or not files[0].is_file():
         raise ReportError(f"there is no Parquet at {path}")
     try:
-        return ledger(pl.scan_parquet(files))
+        # Files of an older version may lack columns: those of one schema are read together.
+        alike: dict[tuple[tuple[str, pl.DataType], ...], list[Path]] = {}
+        for file in files:
+            alike.setdefault(tuple(pl.read_parquet_schema(file).items()), []).append(file)
+        return pl.concat([ledger(pl.scan_parquet(group)) for group in alike.values()])
     except pl.exceptions.PolarsError as error:
         raise ReportError(f"{files[0]} is no Parquet: {error}") from error
     except OSError as error:

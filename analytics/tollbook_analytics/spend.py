@@ -8,18 +8,14 @@ import polars as pl
 
 from .dimensions import checked
 from .errors import ReportError
-from .measures import MONEY, VOLUME, counted, ended, known
+from .measures import MONEY, VOLUME, known
 from .totals import TIME, add_up, ordered
 from .window import Every, Window
 
 OTHER = "other"
 
 SUMS = {
-    "calls": VOLUME["calls"],
-    "failed": counted(ended("failed", "rejected")),
-    "attempts": VOLUME["attempts"],
-    "input_tokens": VOLUME["input_tokens"],
-    "output_tokens": VOLUME["output_tokens"],
+    **VOLUME,
     **MONEY,
     "margin_nano": pl.col("margin_nano"),
 }
@@ -30,7 +26,7 @@ def spend(
 ) -> pl.DataFrame:
     """One row for each value of `by` in each bucket of time, the dearest first; `share` is of all rows of the same time.
 
-    `failed` calls gave the client an error. `cost_nano` adds up what is known, the attempts that were in vain included;
+    `errors` are calls that gave the client one. `cost_nano` adds up what is known, the attempts that were in vain included;
     `unpriced` counts the attempts beside it whose cost is not. With `top`, the groups after the dearest so many of the
     whole window are one row whose names are null and whose `other` is true. A call with several tags is under each of
     them.

@@ -1,21 +1,20 @@
 """Adding up: the one pass over the books that every report of sums is made of.
 
-Sums are made in 128 bits and narrowed to 64 at the end, for Polars' own 64-bit sums wrap silently
-(https://docs.pola.rs/api/python/stable/reference/expressions/api/polars.Expr.sum.html names no check). What is grouped is
-the ledger itself, or hours of it that were rolled up; a row then stands for as many as its `rows` says.
+Sums are made in 128 bits and narrowed to 64 at the end, for Polars' own 64-bit sums wrap silently. What is grouped is the
+ledger itself, or hours of it that were rolled up; a row then stands for as many as its `rows` says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
 from .dimensions import DIMENSIONS, checked
-from .errors import NotALedger, Overflow, TooCoarse
-from .ledger import MOMENT
+from .errors import Overflow, TooCoarse
+from .ledger import MOMENT, require
 from .window import Every, Window, hour_before, midnight
 
 TIME = "time"
@@ -33,10 +32,10 @@ def collect(frame: pl.LazyFrame) -> pl.DataFrame:
 
 
 class Facts(NamedTuple):
-    """Columns that `within` adds to every row: whether an upstream was asked, and whether the cost of that is known, or unknown.
+    """Columns that `within` adds to every row.
 
-    Unknown is the cost of attempts that used tokens, or answered, without a price (the same rule as `tollbook.call.Call.cost`);
-    one that did neither owes nothing.
+    Whether an upstream was asked, and whether the cost of that is known, or unknown. Unknown is the cost of attempts that
+    used tokens, or answered, without a price (the same rule as `tollbook.call.Call.cost`); one that did neither owes nothing.
     """
 
     attempted: str = "_attempted"
@@ -47,9 +46,22 @@ class Facts(NamedTuple):
 FACTS = Facts()
 
 
+class Counts(NamedTuple):
+    """Columns that `within` adds to every row: how many it stands for of each, by the name of the sum."""
+
+    calls: str = "_calls"
+    errors: str = "_errors"
+    attempts: str = "_attempts"
+    priced: str = "_known"
+    unpriced: str = "_unknown"
+
+
+COUNTS = Counts()
+
+
 def within(frame: pl.LazyFrame, window: Window, every: Every | None = None) -> pl.LazyFrame:
-    """The rows of calls that make responses and began in the window, each with the number of `rows` it stands for and its
-    `FACTS`.
+    """The rows of calls that make responses and began in the window, each with the number of `rows` it stands for, its `FACTS`
+    and `COUNTS`.
 
     Raises TooCoarse when the frame holds hours and the window, or one of its buckets, begins or ends inside of one.
     """
@@ -57,17 +69,11 @@ def within(frame: pl.LazyFrame, window: Window, every: Every | None = None) -> p
     if "rows" not in found:
         # Numbers tell the same as words here, and are read several times faster.
         attempted, priced = pl.col("attempt").is_not_null(), pl.col("cost_nano").is_not_null()
-        return (
-            frame.filter(_in(window), pl.col("operation") == "create")
-            .with_columns(
-                pl.lit(1, pl.Int64).alias("rows"),
-                pl.when(pl.col("turn") > 1)
-                .then("uncached_input_tokens")
-                .otherwise(0)
-                .alias("follow_up_uncached_tokens"),
-            )
-            .with_columns(_facts(attempted, priced))
+        follow_up = pl.when(pl.col("turn") > 1).then("uncached_input_tokens").otherwise(0)
+        selected = frame.filter(_in(window), pl.col("operation") == "create").with_columns(
+            pl.lit(1, pl.Int64).alias("rows"), follow_up.alias("follow_up_uncached_tokens")
         )
+        return _counted(selected.with_columns(_facts(attempted, priced)))
     if "started" not in found:
         if not window.on_hours(every):
             raise TooCoarse(
@@ -76,12 +82,13 @@ def within(frame: pl.LazyFrame, window: Window, every: Every | None = None) -> p
             )
         frame = frame.rename({"hour": "started"})
     selected = frame.filter(_in(window))
+    if "calls" in found:
+        return selected.with_columns(pl.col(name).alias(column) for name, column in COUNTS._asdict().items())
     if "cost_status" not in found:
         return selected
     # A sum over rows without a cost is 0 and not null.
-    return selected.with_columns(
-        _facts(pl.col("reason").is_not_null(), pl.col("cost_status").is_in(["priced", "free"]))
-    )
+    priced = pl.col("cost_status").is_in(["priced", "free"])
+    return _counted(selected.with_columns(_facts(pl.col("reason").is_not_null(), priced)))
 
 
 def _facts(attempted: pl.Expr, priced: pl.Expr) -> list[pl.Expr]:
@@ -91,6 +98,18 @@ def _facts(attempted: pl.Expr, priced: pl.Expr) -> list[pl.Expr]:
         (attempted & priced).alias(FACTS.priced),
         (attempted & ~priced & used).alias(FACTS.unpriced),
     ]
+
+
+def _counted(frame: pl.LazyFrame) -> pl.LazyFrame:
+    answered = pl.col("answered")
+    conditions = {
+        COUNTS.calls: answered,
+        COUNTS.errors: answered & pl.col("outcome").is_in(["failed", "rejected"]),
+        COUNTS.attempts: pl.col(FACTS.attempted),
+        COUNTS.priced: pl.col(FACTS.priced),
+        COUNTS.unpriced: pl.col(FACTS.unpriced),
+    }
+    return frame.with_columns(pl.when(each).then("rows").otherwise(0).alias(name) for name, each in conditions.items())
 
 
 def _in(window: Window) -> pl.Expr:
@@ -130,7 +149,8 @@ def add_up(
 
 def summed(expression: pl.Expr) -> pl.Expr:
     """The sum in 128 bits; of counts, which no ledger is long enough to overflow, in 64."""
-    return expression.cast(pl.Int64 if "rows" in expression.meta.root_names() else WIDE).sum()
+    counts = {"rows", *COUNTS} & set(expression.meta.root_names())
+    return expression.cast(pl.Int64 if counts else WIDE).sum()
 
 
 def grouped(
@@ -149,16 +169,6 @@ def grouped(
 def aliased(keys: Mapping[str, pl.Expr]) -> list[pl.Expr]:
     """Expressions under their names."""
     return [expression.alias(name) for name, expression in keys.items()]
-
-
-def require(frame: pl.LazyFrame, expressions: Sequence[pl.Expr]) -> None:
-    """Raises TooCoarse or NotALedger, naming the columns, where the frame has not what these read."""
-    found = frame.collect_schema()
-    missing = sorted({name for each in expressions for name in each.meta.root_names()} - set(found))
-    if missing and "call_id" in found:
-        raise NotALedger(f"the ledger is without {', '.join(missing)}")
-    if missing:
-        raise TooCoarse(f"rolled-up hours do not tell {', '.join(missing)}; the ledger does")
 
 
 def narrow(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
@@ -254,9 +264,3 @@ def ordered(frame: pl.DataFrame, *by: str, rank: str = "cost_nano") -> pl.DataFr
 def share(part: str, whole: str) -> pl.Expr:
     """One number by another; null where the other is 0 or unknown."""
     return pl.when(pl.col(whole) != 0).then(pl.col(part) / pl.col(whole))
-
-
-def row(frame: pl.DataFrame) -> dict[str, Any]:
-    """The only row."""
-    (found,) = frame.to_dicts()
-    return found

@@ -14,7 +14,7 @@ import polars as pl
 
 from .errors import ReportError, TooCoarse
 from .ledger import TOKENS, Type
-from .measures import ANSWERED, ATTEMPTED, PRICED, UNPRICED, counted
+from .measures import ATTEMPTED, MONEY, PRICED, VOLUME, counted
 from .totals import add_up
 from .window import Window
 
@@ -161,10 +161,10 @@ def _sums() -> dict[str, pl.Expr]:
         "kept_nano": pl.when(compared).then(pl.sum_horizontal("cost_tools_nano", "cost_other_nano")),
     }
     counts = {
-        "calls": counted(ANSWERED),
+        "calls": VOLUME["calls"],
         "compared": counted(compared),
         "tokens": pl.when(compared).then(pl.col("input_tokens") + pl.col("output_tokens")),
-        "unpriced": counted(UNPRICED),
+        "unpriced": MONEY["unpriced"],
         "left_out": counted(ATTEMPTED & PRICED & media),
     }
     return tokens | follow_up | money | counts

@@ -149,7 +149,7 @@ def by_chance(seed: int, size: int, *, days: int = 30, start: datetime = START) 
         }
         shared["first_output_ms"] = chance.choice((None, shared["duration_ms"] * chance.random()))
         if kind < 0.1:
-            rows.append(rejected(**{name: shared[name] for name in shared if name not in ("first_output_ms",)}))
+            rows.append(rejected(**{name: shared[name] for name in shared if name != "first_output_ms"}))
             continue
         if parents and chance.random() < 0.5:
             parent = chance.choice(parents)

@@ -18,8 +18,8 @@ DAYS = 60
 
 
 def quiet(chance: random.Random) -> list[float]:
-    """What a key costs on each of 60 days without anything being wrong: from a call a week to a thousand a day, few of them dear, with
-    weekends or without, on a level that wanders."""
+    """What a key costs on each of 60 days without anything being wrong: from a call a week to a thousand a day, few of
+    them dear, with weekends or without, on a level that wanders."""
     calls_a_day, spread, price = (
         10 ** chance.uniform(-0.7, 3),
         chance.choice((0.3, 0.8, 1.3)),
@@ -45,7 +45,7 @@ def _poisson(chance: random.Random, mean: float) -> int:
 
 def test_quiet_keys_have_at_most_one_false_flag_in_a_hundred_days_and_runaways_are_found() -> None:
     flags = found = keys = 0
-    for seed in range(3):
+    for seed in range(2):
         chance = random.Random(seed)
         series = [quiet(chance) for _ in range(60)]
         usual = median(sum(each[day] for each in series) for day in range(DAYS))

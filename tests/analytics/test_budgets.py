@@ -34,7 +34,8 @@ def only(frame: pl.DataFrame) -> dict[str, Any]:
 
 
 def test_at_an_even_pace_a_budget_is_gone_when_it_should_be() -> None:
-    """2 a day since 1 March: of 40, 20 are left at the first moment of the 11th, at a pace of 14 in the 6.5 days of the look back."""
+    """2 a day since 1 March: of 40, 20 are left at the first moment of the 11th, at a pace of 14 in the 6.5 days of the
+    look back."""
     row = only(budgets(even(2), limits({"limit_nano": 40}), NOW))
 
     assert (row["spent_nano"], row["left_nano"], row["used_share"], row["state"]) == (20, 20, 0.5, "at risk")

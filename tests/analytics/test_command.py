@@ -1,4 +1,5 @@
-"""`tollbook report`: every report in every form, from Parquet, from a stopped gateway's books, and from an Arrow stream over HTTP."""
+"""`tollbook report`: every report in every form, from Parquet, from a stopped gateway's books, and from an Arrow stream
+over HTTP."""
 
 from __future__ import annotations
 
@@ -254,6 +255,26 @@ def test_what_cannot_be_is_told_in_a_sentence(
     assert (told.code, told.out) == (code, "")
     assert says in told.err
     assert "Traceback" not in told.err
+
+
+def test_files_of_different_versions_are_one_ledger(run: Run, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    books(attempt(started=now)).drop("success", "task").collect().write_parquet(tmp_path / "old.parquet")
+    books(attempt(started=now, task="t", success=True)).collect().write_parquet(tmp_path / "new.parquet")
+
+    (row,) = run("economics", "--source", str(tmp_path), "--json").rows
+    assert (row["calls"], row["tasks"], row["succeeded"]) == (2, 1, 1)
+
+
+def test_a_file_that_breaks_off_is_told(run: Run, source: str, tmp_path: Path) -> None:
+    whole = (Path(source) / "0.parquet").read_bytes()
+    for name, content in (
+        ("cut", whole[: len(whole) // 2]),
+        ("hollow", whole[:100] + bytes(len(whole) - 600) + whole[-500:]),
+    ):
+        (tmp_path / f"{name}.parquet").write_bytes(content)
+        told = run("spend", "--source", str(tmp_path / f"{name}.parquet"))
+        assert (told.code, told.out, "Traceback" in told.err) == (1, "", False)
 
 
 def test_a_file_that_cannot_be_written_is_told(run: Run, source: str, tmp_path: Path) -> None:

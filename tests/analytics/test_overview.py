@@ -34,7 +34,7 @@ def test_now_stands_beside_the_equal_period_before() -> None:
     assert now["unpriced_tokens"] == 120
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     size=st.integers(0, 80),

@@ -11,9 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analytics.books import MARCH, START, attempt, books, by_chance
-from tollbook_analytics import TooCoarse, Window, cache, errors, overview, reliability, spend, tokens, unpriced, waste
+from tollbook_analytics import (
+    TooCoarse,
+    Window,
+    cache,
+    errors,
+    latency,
+    overview,
+    reliability,
+    spend,
+    tokens,
+    unpriced,
+    waste,
+)
 from tollbook_analytics.ledger import LEDGER
-from tollbook_analytics.rollup import HOURS, LATENCIES, composed, hours, latencies
+from tollbook_analytics.rollup import HOURS, LATENCIES, USERS, composed, hours, latencies, users
 from tollbook_analytics.window import EVERY, Every
 
 Report = Callable[[pl.LazyFrame, Window, list[str], Every | None], pl.DataFrame]
@@ -28,7 +40,7 @@ REPORTS: dict[str, Report] = {
 }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     size=st.integers(0, 60),
@@ -60,6 +72,31 @@ def test_hours_where_they_can_and_the_ledger_where_they_cannot_tell_the_same(
 
 
 @settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    size=st.integers(0, 60),
+    by=st.lists(st.sampled_from(["end_user", "key", "team", "model"]), max_size=2, unique=True),
+    every=st.sampled_from([None, "hour", "day"]),
+    zone=st.sampled_from(["Europe/Berlin", "Asia/Kathmandu"]),
+    edges=st.tuples(st.integers(0, 15 * 24 * 60), st.integers(15 * 24 * 60, 31 * 24 * 60)),
+    until=st.integers(0, 31 * 24 * 60),
+)
+def test_end_users_and_waiting_are_pieced_together_likewise(
+    seed: int, size: int, by: list[str], every: Every | None, zone: str, edges: tuple[int, int], until: int
+) -> None:
+    frame = books(by_chance(seed, size))
+    window = Window(*(START + timedelta(minutes=edge) for edge in edges), zone)
+    end = START + timedelta(minutes=until)
+    used, waited = (
+        composed(frame, roll(frame, MARCH).collect().lazy(), window.edges(every), until=end)
+        for roll in (users, latencies)
+    )
+
+    assert spend(used, window, by, every).equals(spend(frame, window, by, every))
+    assert latency(waited, window, ["model"], every).equals(latency(frame, window, ["model"], every, exact=False))
+
+
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32), size=st.integers(0, 60))
 def test_whole_hours_need_no_ledger(seed: int, size: int) -> None:
     frame = books(by_chance(seed, size))
@@ -99,6 +136,7 @@ def test_the_tables_are_what_they_are_said_to_be() -> None:
     frame = books(by_chance(1, 50))
 
     assert hours(frame, MARCH).collect_schema() == pl.Schema(HOURS)
+    assert users(frame, MARCH).collect_schema() == pl.Schema(USERS)
     assert latencies(frame, MARCH).collect_schema() == pl.Schema(LATENCIES)
     assert hours(pl.LazyFrame(schema=dict(LEDGER)), MARCH).collect().is_empty()
 

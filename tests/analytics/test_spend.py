@@ -49,7 +49,7 @@ def test_attempts_in_vain_cost_and_calls_count_once() -> None:
         rejected(model="gpt"),
     )
 
-    assert columns(spend(frame, MARCH, ["model"]), "model", "calls", "failed", "attempts", "cost_nano", "share") == [
+    assert columns(spend(frame, MARCH, ["model"]), "model", "calls", "errors", "attempts", "cost_nano", "share") == [
         ("claude", 1, 0, 1, 5000, 5000 / 6300),
         ("gpt", 2, 1, 2, 1300, 1300 / 6300),
     ]
@@ -214,6 +214,11 @@ def test_what_cannot_be_told_is_named(by: list[str], error: type[Exception], say
         spend(hours(books(attempt()), MARCH), MARCH, by)
 
 
+def test_a_filter_that_rolled_up_hours_cannot_tell_is_named() -> None:
+    with pytest.raises(TooCoarse, match="rolled-up hours do not tell end_user, tags"):
+        Filters(end_user=("u1",), tag=("a",)).of(hours(books(attempt()), MARCH))
+
+
 def test_a_ledger_without_a_column_is_named() -> None:
     with pytest.raises(NotALedger, match="the ledger is without team"):
         spend(books(attempt()).drop("team"), MARCH, ["team"])
@@ -275,7 +280,7 @@ def test_spend_is_what_adding_up_row_by_row_says(
         assert (row["cost_nano"], row["unpriced"]) == money(mine)
         assert row["calls"] == len({each["call_id"] for each in mine if each["answered"]})
         assert row["attempts"] == sum(each["attempt"] is not None for each in mine)
-        assert row["failed"] == sum(each["answered"] and each["outcome"] in ("failed", "rejected") for each in mine)
+        assert row["errors"] == sum(each["answered"] and each["outcome"] in ("failed", "rejected") for each in mine)
         assert row["input_tokens"] == sum(each["input_tokens"] for each in mine)
         assert row["output_tokens"] == sum(each["output_tokens"] for each in mine)
         assert row["margin_nano"] == sum(each["margin_nano"] for each in mine)

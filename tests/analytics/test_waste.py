@@ -84,7 +84,7 @@ def by_hand(row: Row, rows: list[Row]) -> str | None:
     return kinds.get(row["outcome"])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32), size=st.integers(1, 80))
 def test_waste_is_what_each_row_tells(seed: int, size: int) -> None:
     rows = by_chance(seed, size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,6 +15,10 @@ from tollbook_analytics.window import EVERY, Every, Window, midnight
 
 BERLIN = "Europe/Berlin"
 NOW = datetime(2026, 11, 24, 14, 37, tzinfo=UTC)
+
+MOMENTS = st.integers(0, 3 * 366 * 86_400).map(
+    lambda seconds: datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds, microseconds=7)
+)
 
 ZONES = [
     "UTC",
@@ -111,7 +116,7 @@ def test_a_day_that_a_place_skipped_has_no_bucket() -> None:
 
 
 @given(
-    start=st.datetimes(datetime(2024, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),
+    start=MOMENTS,
     length=st.timedeltas(timedelta(microseconds=1), timedelta(days=70)),
     zone=st.sampled_from(ZONES),
     every=st.sampled_from(EVERY),
@@ -123,7 +128,7 @@ def test_buckets_tile_the_window_and_hold_what_the_clock_on_the_wall_says(
     window = Window(start, start + length, zone)
     buckets = window.buckets(every)
 
-    assert all(one.end == other.start for one, other in zip(buckets, buckets[1:], strict=False))
+    assert all(one.end == other.start for one, other in pairwise(buckets))
     assert buckets[0].start <= window.start < buckets[0].end
     assert buckets[-1].start < window.end <= buckets[-1].end
     moment = window.start + length * part
@@ -141,7 +146,7 @@ def test_buckets_tile_the_window_and_hold_what_the_clock_on_the_wall_says(
 
 
 @given(
-    start=st.datetimes(datetime(2024, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),
+    start=MOMENTS,
     name=st.sampled_from(["today", "yesterday", "7d", "30d", "month", "last-month", "3h"]),
     zone=st.sampled_from(ZONES),
 )
@@ -177,4 +182,4 @@ def test_an_unknown_preset_names_the_known() -> None:
 
 def test_a_time_without_a_zone_is_refused() -> None:
     with pytest.raises(ReportError, match="start of a window has no time zone"):
-        Window(datetime(2026, 1, 1), NOW)
+        Window(NOW.replace(tzinfo=None), NOW)
