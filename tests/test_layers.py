@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"providers", "pricing", "telemetry", "storage", "routing", "access"},
     {"upstream", "attachments", "tokens", "books"},
     {"history", "stored", "wishes", "continuity", "continuation", "trial"},
-    {"hedge"},
+    {"hedge", "bounds"},
     {"gateway"},
     {"facade"},
     {"server"},

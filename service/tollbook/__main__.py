@@ -7,7 +7,7 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
-from .commands import check, dashboard, keys, recorder, reload, serve, up, version
+from .commands import audit, budgets, check, dashboard, keys, recorder, reload, serve, teams, up, version
 from .commands.terminal import complain
 from .errors import TollbookError
 
@@ -16,6 +16,9 @@ COMMANDS = {
     "up": up,
     "check": check,
     "keys": keys,
+    "teams": teams,
+    "budgets": budgets,
+    "audit": audit,
     "reload": reload,
     "dashboard": dashboard,
     "version": version,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from time import time_ns
 from typing import Any, TypeVar
 
@@ -74,6 +74,12 @@ class Books:
         usage = Usage(input=750_000, output=250_000)
         price = self._prices.price
         return price(deployment.provider, deployment.model, usage, at=self.clock(), deployment=deployment).total
+
+    def dearest(self, deployments: Iterable[Deployment], usage: Usage) -> int | None:
+        """What so many tokens cost at the dearest of these places, in nano-USD; None when none of their prices is known."""
+        price, now = self._prices.price, self.clock()
+        costs = (price(each.provider, each.model, usage, at=now, deployment=each).total for each in deployments)
+        return max((cost for cost in costs if cost is not None), default=None)
 
     async def end(
         self, call: Call, outcome: Outcome, *, error: TollbookError | None = None, turn: Turn | None = None

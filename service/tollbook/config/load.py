@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from tollbook.errors import ConfigError
 
 from . import environment as env
 from . import foreign, schema
+from .budgets import Budget
 from .deployments import Inherited, deployments, routes
 from .problems import Problems, Steps, Wrong, suggestion
 from .reading import Value, section
@@ -78,6 +79,7 @@ def _read(top: Value, environment: Mapping[str, str], source: Path | None) -> Co
         entries = [top.child("model_list", None).child(index, entry) for index, entry in enumerate(offered)]
     found = deployments(entries, inherited)
     data_dir = general.pop("data_dir", None)
+    for_end_users = general.pop("end_user_budget", None)
     config = Config(
         routes=routes(found, router.routing_strategy),
         deployments={deployment.id: deployment for deployment in found},
@@ -86,6 +88,8 @@ def _read(top: Value, environment: Mapping[str, str], source: Path | None) -> Co
         ),
         router=router,
         telemetry=TelemetrySettings(**settings("telemetry", schema.TELEMETRY, {})),
+        budgets=_budgets((*said.get("budgets", ()), for_end_users), problems),
+        limits=tuple(limit for limit in said.get("limits", ()) if limit is not None),
         data_dir=_data_dir(environment) or data_dir or DEFAULT_DATA_DIR,
         source=source,
         warnings=problems.warnings,
@@ -93,6 +97,15 @@ def _read(top: Value, environment: Mapping[str, str], source: Path | None) -> Co
     if "model_list" in said and len(found) == len(entries):
         _check_names(config, said, problems)
     return config
+
+
+def _budgets(found: Iterable[Budget | None], problems: Problems) -> tuple[Budget, ...]:
+    """Those that are right. Two of one name would have the same books."""
+    named: dict[str, Budget] = {}
+    for budget in found:
+        if budget is not None and named.setdefault(budget.name, budget) is not budget:
+            problems.add(("budgets",), f'two budgets are called "{budget.name}"; give each a name of its own')
+    return tuple(named.values())
 
 
 def _data_dir(environment: Mapping[str, str]) -> Path | None:

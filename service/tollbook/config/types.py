@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from .budgets import Budget, Limit
+
 Strategy = Literal[
     "simple-shuffle",  # by weight, else by rpm, else by tpm, else evenly
     "least-busy",  # the fewest calls in flight
@@ -111,6 +113,8 @@ class GeneralSettings:
     """Lower case. The request header that names the end user, before `safety_identifier` and `user` of the body."""
     max_request_size_mb: float = 20.0
     drop_params: bool = False
+    budget_output_tokens: int = 16_384
+    """Output tokens that a call is expected to have at the most, where it does not say `max_output_tokens`."""
 
     @property
     def max_request_bytes(self) -> int:
@@ -177,6 +181,8 @@ class Config:
     general: GeneralSettings = field(default_factory=GeneralSettings)
     router: RouterSettings = field(default_factory=RouterSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    budgets: tuple[Budget, ...] = ()
+    limits: tuple[Limit, ...] = ()
     data_dir: Path = DEFAULT_DATA_DIR
     source: Path | None = None
     warnings: tuple[str, ...] = ()

@@ -43,6 +43,7 @@ def headers_of(call: Call) -> dict[str, str]:
         if attempt.upstream_request_id:
             found["x-request-id"] = attempt.upstream_request_id
         found.pop("retry-after", None)  # told on success too by some; it is a client's business only with an error
+    found |= call.limits
     found["x-tollbook-attempts"] = str(len(call.attempts))
     if call.continuity:
         found["x-tollbook-continuity"] = call.continuity

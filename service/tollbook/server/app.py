@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,13 +19,16 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.response import Response
 from litestar.types import ASGIApp
 
+from tollbook.access.allowances import Allowances
 from tollbook.access.keys import Keys
 from tollbook.books import Books
+from tollbook.call import Observer
 from tollbook.config import Config
 from tollbook.errors import ConfigError, TollbookError
 from tollbook.gateway import Gateway
 from tollbook.pricing.book import PriceBook
 from tollbook.storage import Store, connect_store, open_store
+from tollbook.storage.allowances import AllowanceTable
 from tollbook.storage.keys import KeyTable
 from tollbook.storage.makers import MakerTable
 from tollbook.telemetry import Telemetry
@@ -33,6 +37,7 @@ from tollbook.version import VERSION
 from . import admin, errors, routes
 from .answers import KEEP_ALIVE
 from .gate import Gate
+from .recovery import recovering
 from .reload import Reload, on_hangup
 
 _log = logging.getLogger("tollbook")
@@ -72,19 +77,27 @@ def create_app(
         settings = config.general
         table = KeyTable(data_dir)
         keys = Keys(table, master_key=settings.master_key)
+        keys.configure(config.budgets, config.limits)
         keys.watch()
+        counts = AllowanceTable(data_dir)
+        allowances = Allowances(counts, keys, output_tokens=settings.budget_output_tokens)
         book = PriceBook()
         book.warm(config.deployments.values())
-        observers = [telemetry.observer] if telemetry.observer is not None else []
+        observers: list[Observer] = [allowances]
+        if telemetry.observer is not None:
+            observers.append(telemetry.observer)
         makers = None if data_dir is None else MakerTable(data_dir)
-        gateway = Gateway(config, books=Books(store, book, observers), environment=environment, makers=makers)
-        app.state.access, app.state.gateway = keys, gateway
-        reload = Reload(gateway, book, environment)
+        books = Books(store, book, observers)
+        gateway = Gateway(config, books=books, environment=environment, makers=makers, allowances=allowances)
+        app.state.access, app.state.allowances, app.state.gateway = keys, allowances, gateway
+        reload = Reload(gateway, book, keys, environment)
         try:
-            with on_hangup(lambda: gateway.books.later(reload())):
-                yield
+            async with recovering(allowances, store):
+                with on_hangup(lambda: gateway.books.later(reload())):
+                    yield
         finally:
             await gateway.close()
+            await asyncio.to_thread(counts.close)
             if makers is not None:
                 makers.close()
             keys.close()
