@@ -257,6 +257,8 @@ class AllowanceTable:
         self._tidied = 0
         self._pruned: dict[str, int] = {}
         self._unwritten: list[_Waiting] = []
+        self._again = 0.0
+        self._failing = False
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -359,8 +361,9 @@ class AllowanceTable:
                 while len(batch) < GROUP:
                     batch.append(self._queue.get_nowait())
             going = None not in batch
-            waiting = [*self._unwritten, *(each for each in batch if each is not None)]
-            self._unwritten = []
+            waiting = [each for each in batch if each is not None]
+            if self._unwritten and (not going or time.monotonic() >= self._again):
+                waiting, self._unwritten = [*self._unwritten, *waiting], []
             if waiting:
                 self._write(waiting)
 
@@ -378,6 +381,7 @@ class AllowanceTable:
             else:
                 self._fail(waiting[0], failure)
         else:
+            self._failing = False
             _answer(waiting, answers)
 
     def _fail(self, waiting: _Waiting, failure: Exception) -> None:
@@ -385,7 +389,10 @@ class AllowanceTable:
         if waiting.loop is not None:
             _wake(waiting.loop, [(waiting.future, None, error)])
         elif isinstance(failure, sqlite3.Error):
-            _log.warning("A call could not be settled and is tried again: %s", failure)
+            if not self._failing:
+                self._failing = True
+                _log.warning("Calls cannot be settled, which is tried again every second: %s", failure)
+            self._again = time.monotonic() + _AGAIN
             self._unwritten.append(waiting)
         else:
             _log.error("A call could not be settled", exc_info=failure)
