@@ -21,7 +21,15 @@ from tests.serving import environment, free_port
 from tollbook.config import load_config
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "service/README.md", "docs/routes.md", ".github/CONTRIBUTING.md", "CHANGELOG.md"]
+PAGES = [
+    "README.md",
+    "service/README.md",
+    "docs/routes.md",
+    "docs/keys.md",
+    "docs/budgets.md",
+    ".github/CONTRIBUTING.md",
+    "CHANGELOG.md",
+]
 
 
 class Block(NamedTuple):

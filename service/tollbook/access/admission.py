@@ -13,7 +13,7 @@ nanoseconds since 1970.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from tollbook.call import format_usd
@@ -23,14 +23,6 @@ from tollbook.config.windows import SECOND
 from . import rates
 from .rates import Bucket
 from .rules import ROOM, TOKENS, Money, Rate, Terms
-
-
-class Held(NamedTuple):
-    """What a call reserved on an account, and when."""
-
-    account: str
-    bound: int
-    at: int
 
 
 class Ledger(Protocol):
@@ -48,9 +40,9 @@ class Ledger(Protocol):
 
     def hold(self, call_id: str, account: str, bound: int) -> None: ...
 
-    def held(self, call_id: str) -> list[Held]: ...
+    def held(self, call_id: str) -> Sequence[tuple[str, int, int]]: ...
 
-    def release(self, call_id: str) -> None: ...
+    def release(self, call_id: str) -> Sequence[tuple[str, int, int]]: ...
 
     def bucket(self, account: str) -> tuple[int, int]: ...
 
@@ -161,7 +153,7 @@ def more(ledger: Ledger, call_id: str) -> None:
     """Another attempt beside the first may cost as much again. It is not refused: its call was let in."""
     for account, bound, _ in ledger.held(call_id):
         if not account.startswith((TOKENS, ROOM)):
-            ledger.hold(call_id, account, 2 * bound)
+            ledger.hold(call_id, account, bound)
 
 
 def settle(
@@ -180,10 +172,7 @@ def settle(
     `tokens` None leaves those that were expected.
     """
     crossings: list[Crossing] = []
-    held = ledger.held(call_id)
-    if held:
-        ledger.release(call_id)
-    for account, bound, at in held:
+    for account, bound, at in ledger.release(call_id):
         if account.startswith(ROOM):
             continue
         if account.startswith(TOKENS):

@@ -39,6 +39,8 @@ class Books(Ledger, Protocol):
 
     def accounts(self, prefix: str) -> list[str]: ...
 
+    def shares(self, prefix: str, since: int) -> list[tuple[str, int, int]]: ...
+
     def reset(self, account: str) -> None: ...
 
     def hand_over(self, call_id: str, to: str, *, without: str) -> None: ...
@@ -192,12 +194,11 @@ def _standing(ledger: Books, budget: Budget) -> Standing:
     own, of_users = accounts_of(budget)
     if budget.scope != "end_user":
         return Standing(admission.state(ledger, Money(own, budget)))
-    each = [admission.state(ledger, Money(account, budget)) for account in ledger.accounts(of_users)]
-    each = sorted((one for one in each if one.spent or one.reserved), key=lambda one: (-one.spent, one.account))
-    whole = State(
-        budget, own, sum(one.spent for one in each), sum(one.reserved for one in each), budget.window.end(ledger.now)
-    )
-    return Standing(whole, tuple(each[:SHOWN]), len(each))
+    shares = ledger.shares(of_users, budget.window.start(ledger.now))
+    ends = budget.window.end(ledger.now)
+    whole = State(budget, own, sum(spent for _, spent, _ in shares), sum(held for _, _, held in shares), ends)
+    each = tuple(State(budget, account, spent, held, ends) for account, spent, held in shares[:SHOWN])
+    return Standing(whole, each, len(shares))
 
 
 def _warn(crossings: Sequence[Crossing]) -> None:

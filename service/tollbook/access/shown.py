@@ -44,7 +44,8 @@ def team(
     return shapes.Team(**fields, budgets=budgets, warnings=warnings or UNSET)
 
 
-def budget(standing: Standing, known_keys: Mapping[str, Key]) -> shapes.Budget:
+def budget(standing: Standing, known_keys: Mapping[str, Key], *, users: bool = True) -> shapes.Budget:
+    """A budget and how it stands; `users` with the end users that each have one."""
     state = standing.state
     known = state.budget
     owner = known_keys.get(known.subject) if known.scope == "key" else None
@@ -67,7 +68,7 @@ def budget(standing: Standing, known_keys: Mapping[str, Key]) -> shapes.Budget:
         created=moment(known.created or None),
         configured=known.configured,
         end_user_count=standing.subjects if of_users else UNSET,
-        end_users=[_share(each) for each in standing.each] if of_users else UNSET,
+        end_users=[_share(each) for each in standing.each] if of_users and users else UNSET,
     )
 
 

@@ -10,7 +10,7 @@ from tollbook.errors import ConfigError
 
 from . import environment as env
 from . import foreign, schema
-from .budgets import Budget
+from .budgets import Budget, Limit
 from .deployments import Inherited, deployments, routes
 from .problems import Problems, Steps, Wrong, suggestion
 from .reading import Value, section
@@ -89,7 +89,7 @@ def _read(top: Value, environment: Mapping[str, str], source: Path | None) -> Co
         router=router,
         telemetry=TelemetrySettings(**settings("telemetry", schema.TELEMETRY, {})),
         budgets=_budgets((*said.get("budgets", ()), for_end_users), problems),
-        limits=tuple(limit for limit in said.get("limits", ()) if limit is not None),
+        limits=_limits(said.get("limits", ()), problems),
         data_dir=_data_dir(environment) or data_dir or DEFAULT_DATA_DIR,
         source=source,
         warnings=problems.warnings,
@@ -106,6 +106,16 @@ def _budgets(found: Iterable[Budget | None], problems: Problems) -> tuple[Budget
         if budget is not None and named.setdefault(budget.name, budget) is not budget:
             problems.add(("budgets",), f'two budgets are called "{budget.name}"; give each a name of its own')
     return tuple(named.values())
+
+
+def _limits(found: Iterable[Limit | None], problems: Problems) -> tuple[Limit, ...]:
+    """Those that are right, one for each subject."""
+    of: dict[tuple[str, str], Limit] = {}
+    for limit in found:
+        if limit is not None and of.setdefault((limit.scope, limit.subject), limit) is not limit:
+            whose = f"{limit.scope} {limit.subject}".strip()
+            problems.add(("limits",), f"two limits are for {whose}; make one of them")
+    return tuple(of.values())
 
 
 def _data_dir(environment: Mapping[str, str]) -> Path | None:

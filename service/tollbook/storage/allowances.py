@@ -78,6 +78,9 @@ CREATE TABLE IF NOT EXISTS warned (
 ) STRICT, WITHOUT ROWID;
 """
 
+_LAST = "\U0010ffff"
+"""Comes after every letter."""
+
 _log = logging.getLogger("tollbook")
 
 
@@ -142,13 +145,28 @@ class Ledger:
         self._spent.clear()
 
     def accounts(self, prefix: str) -> list[str]:
-        """The accounts that begin so, on which something is spent or reserved."""
+        """The accounts that begin so, on which something was spent."""
         found = self._connection.execute(
-            "SELECT account FROM spent WHERE account >= ?1 AND account < ?2 "
-            "UNION SELECT account FROM holds WHERE account >= ?1 AND account < ?2",
-            (prefix, prefix + "\U0010ffff"),
+            "SELECT DISTINCT account FROM spent WHERE account >= ? AND account < ?", (prefix, prefix + _LAST)
         )
         return [account for (account,) in found]
+
+    def shares(self, prefix: str, since: int) -> list[tuple[str, int, int]]:
+        """Of each account that begins so: what was spent in pieces of time that end after `since`, and what is reserved. Those
+        with the most come first; those with nothing are left out."""
+        found = self._connection.execute(
+            """
+            SELECT account, sum(spent) AS spent, sum(reserved) FROM (
+                SELECT account, amount AS spent, 0 AS reserved FROM spent
+                WHERE account >= ?1 AND account < ?2 AND ends > ?3
+                UNION ALL
+                SELECT account, 0, bound FROM holds WHERE account >= ?1 AND account < ?2
+            )
+            GROUP BY account HAVING sum(spent) > 0 OR sum(reserved) > 0 ORDER BY spent DESC, account
+            """,
+            (prefix, prefix + _LAST, since),
+        )
+        return found.fetchall()
 
     # ----------------------------------------------------------------------------------------------------- reservations
 
@@ -162,22 +180,28 @@ class Ledger:
         return known
 
     def hold(self, call_id: str, account: str, bound: int) -> None:
-        """Reserve so much for a call, instead of what it held there before."""
+        """Reserve so much for a call, beside what it holds there already."""
         self._connection.execute(
-            "INSERT INTO holds VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET bound = excluded.bound",
+            "INSERT INTO holds VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET bound = bound + excluded.bound",
             (call_id, account, bound, self.now, self._worker),
         )
-        self._reserved.pop(account, None)
+        if account in self._reserved:
+            self._reserved[account] += bound
 
     def held(self, call_id: str) -> list[Held]:
         """What a call holds."""
         found = self._connection.execute("SELECT account, bound, at FROM holds WHERE call_id = ?", (call_id,))
         return [Held(*row) for row in found]
 
-    def release(self, call_id: str) -> None:
-        """A call holds nothing any more."""
-        self._connection.execute("DELETE FROM holds WHERE call_id = ?", (call_id,))
-        self._reserved.clear()
+    def release(self, call_id: str) -> list[Held]:
+        """What a call held; it holds nothing any more."""
+        held = self.held(call_id)
+        if held:
+            self._connection.execute("DELETE FROM holds WHERE call_id = ?", (call_id,))
+        for account, bound, _ in held:
+            if account in self._reserved:
+                self._reserved[account] -= bound
+        return held
 
     def hand_over(self, call_id: str, to: str, *, without: str) -> None:
         """What a call holds is held by another one, which belongs to no worker, except on accounts that begin so."""

@@ -18,11 +18,11 @@ from tollbook.server.routes import gateway_of
 from .door import Asked, allowances_of, keys_of
 
 
-async def budgets(request: Asked, known: Sequence[Budget]) -> list[shapes.Budget]:
-    """Budgets with how they stand now."""
+async def budgets(request: Asked, known: Sequence[Budget], *, users: bool = True) -> list[shapes.Budget]:
+    """Budgets with how they stand now; `users` with the end users that each have one."""
     standings = await asyncio.to_thread(allowances_of(request).standings, known)
     known_keys = keys_of(request).rules.keys
-    return [shown.budget(standing, known_keys) for standing in standings]
+    return [shown.budget(standing, known_keys, users=users) for standing in standings]
 
 
 async def budgets_of(request: Asked, scope: str, subject: str) -> list[shapes.Budget]:

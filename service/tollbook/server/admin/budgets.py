@@ -47,12 +47,12 @@ async def create_budget(request: Asked, data: JSONBody[shapes.NewBudget]) -> sha
 async def list_budgets(request: Asked) -> shapes.BudgetList:
     """All budgets, those of the configuration first: what is spent of each, reserved and left."""
     found = await asyncio.to_thread(keys_of(request).budgets.list)
-    return shapes.BudgetList(data=await asked.budgets(request, found))
+    return shapes.BudgetList(data=await asked.budgets(request, found, users=False))
 
 
 @get(everywhere("/budgets/{name:str}"), guards=[master_only], responses=REFUSALS)
 async def get_budget(request: Asked, name: FromPath[str]) -> shapes.Budget:
-    """A budget, by id or name."""
+    """A budget, by id or name; of one that each end user has also who spent the most."""
     return await _standing(request, await asyncio.to_thread(keys_of(request).budgets.find, name))
 
 
