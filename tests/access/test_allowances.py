@@ -22,7 +22,7 @@ from tollbook.responses.usage import NO_USAGE, Usage
 from tollbook.storage.allowances import AllowanceTable
 from tollbook.storage.keys import KeyTable
 
-from .ledgers import DOLLAR, Clock, made
+from .tallies import DOLLAR, Clock, made
 
 CENT = DOLLAR // 100
 SOME = Usage(input=1)
@@ -67,7 +67,7 @@ class House:
         await self.written()
 
     async def written(self) -> None:
-        await self.table.run(lambda ledger: None)
+        await self.table.run(lambda tally: None)
 
     def spent(self, budget: Budget) -> tuple[int, int]:
         (standing,) = self.allowances.standings([budget])
@@ -419,7 +419,7 @@ async def test_a_closed_table_refuses_and_an_end_told_too_late_harms_nobody(hous
 _FULL = """
 import asyncio, resource, sys
 from pathlib import Path
-from tests.access.ledgers import made, DOLLAR
+from tests.access.tallies import made, DOLLAR
 from tests.access.test_allowances import House
 from tollbook.errors import Unavailable
 

@@ -9,7 +9,7 @@ from tollbook.access.rules import Rules, Terms, subject_of
 from tollbook.access.teams import Team
 from tollbook.config.budgets import Limit
 
-from .ledgers import made
+from .tallies import made
 
 
 def key(**terms: object) -> Key:

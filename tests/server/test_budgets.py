@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from decimal import Decimal
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,56 +13,8 @@ import openai
 import pytest
 
 from .asking import ask, error_of, stream
+from .house import PRICES, make, own, words
 from .running import MASTER, Gateway, running, until
-
-_numbers = count()
-
-PRICES = {"input_cost_per_token": 0, "output_cost_per_token": 1e-3}
-"""A tenth of a cent for each word that is answered."""
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    def model(name: str, target: str, **params: Any) -> dict[str, Any]:
-        return {"model_name": name, "litellm_params": {"model": target, "max_retries": 0, **params}}
-
-    config = {
-        "model_list": [
-            model("simulated/*", "simulated/*", **PRICES),
-            model("capped/*", "simulated/*", **PRICES),
-            model("unknown", "openai_like/nobody-knows", api_base="http://127.0.0.1:9/v1", api_key="x"),
-            model("mixed", "openai_like/nobody-knows", api_base="http://127.0.0.1:9/v1", api_key="x", weight=0),
-            model("mixed", "simulated/echo", **PRICES),
-        ],
-        "router_settings": {"model_group_alias": {"cheap": "capped/echo"}},
-        "general_settings": {
-            "master_key": "os.environ/TOLLBOOK_MASTER_KEY",
-            "end_user_budget": {"amount": 0.01, "window": "day"},
-            "budget_output_tokens": 100,
-        },
-        "budgets": [{"name": "capped", "model": "capped/*", "amount": 0.02, "window": "day", "soft": 0.5}],
-        "limits": [{"end_user": "hasty-*", "rpm": 2}],
-    }
-    environment = {"TOLLBOOK_MASTER_KEY": MASTER}
-    with running(tmp_path_factory.mktemp("budgets"), config, environment=environment) as gateway:
-        yield gateway
-
-
-@pytest.fixture
-def master(house: Gateway) -> Iterator[httpx.Client]:
-    with house.client() as client:
-        yield client
-
-
-def make(master: httpx.Client, **terms: Any) -> dict[str, Any]:
-    """A new key."""
-    answer = master.post("/v1/keys", json={"alias": f"key-{next(_numbers)}", **terms})
-    assert answer.status_code == 201, answer.text
-    return dict(answer.json())
-
-
-def own(amount: float, window: str = "day", **more: Any) -> list[dict[str, Any]]:
-    return [{"amount_usd": amount, "window": window, **more}]
 
 
 def budget_error(answer: httpx.Response) -> dict[str, Any]:
@@ -74,11 +24,6 @@ def budget_error(answer: httpx.Response) -> dict[str, Any]:
     assert set(error) == {"message", "type", "param", "code", "budget"}
     assert (error["code"], error["type"], error["param"]) == ("budget_exceeded", "insufficient_quota", None)
     return dict(error)
-
-
-def words(http: httpx.Client, number: int, **fields: Any) -> httpx.Response:
-    """A call that costs a tenth of a cent for each of so many words."""
-    return ask(http, f"simulated/echo:words={number}", **fields)
 
 
 # ── Money ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -319,180 +264,6 @@ def test_a_key_may_have_itself_warned_of_them(house: Gateway, master: httpx.Clie
     assert warned.headers["x-tollbook-notes"] == "price: not known"
     assert warned.headers["x-tollbook-attempts"] == "1"
     assert "x-tollbook-notes" not in priced.headers
-
-
-# ── Keys ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_key_knows_what_it_may_do_and_what_is_left_to_it(house: Gateway, master: httpx.Client) -> None:
-    key = make(master, team="knowing", models=["simulated/*"], rpm=60, content="metadata", budgets=own(5, soft=0.8))
-    master.patch("/v1/teams/knowing", json={"models": ["simulated/e*"], "tags": ["t"]})
-    with house.client(key["secret"]) as http:
-        words(http, 3)
-        told = http.get("/v1/key").json()
-
-    assert {
-        name: told[name] for name in ("id", "alias", "team", "admin", "models", "team_models", "tags", "content")
-    } == {
-        "id": key["id"],
-        "alias": key["alias"],
-        "team": "knowing",
-        "admin": False,
-        "models": ["simulated/*"],
-        "team_models": ["simulated/e*"],
-        "tags": ["t"],
-        "content": "metadata",
-    }
-    assert [(limit["kind"], limit["limit"], limit["remaining"]) for limit in told["limits"]] == [("requests", 60, 59)]
-    (budget,) = told["budgets"]
-    assert (budget["spent_usd"], budget["left_usd"], budget["soft"]) == ("0.003", "4.997", 0.8)
-    assert master.get("/v1/key").json()["admin"] is True
-
-
-def test_a_key_is_changed_rotated_blocked_and_all_of_it_is_in_the_audit(house: Gateway, master: httpx.Client) -> None:
-    key = make(master, rpm=5)
-    at = f"/v1/keys/{key['alias']}"
-    with house.client(key["secret"]) as old:
-        changed = master.patch(at, json={"rpm": None, "owner": "Ann"}, headers={"x-tollbook-actor": "ann"}).json()
-        rotated = master.post(f"{at}/rotate", json={"grace": 3600}).json()
-        with house.client(rotated["secret"]) as new:
-            both = [words(client, 1).status_code for client in (old, new)]
-            ended = master.post(f"{at}/rotate", json={"grace": 0}).json()
-            neither = [words(client, 1).status_code for client in (old, new)]
-    blocked = master.post(f"{at}/block").json()
-    unblocked = master.post(f"{at}/unblock").json()
-    shown = master.get(at).json()
-    page = master.get("/v1/audit?limit=5").json()
-    rest = master.get(f"/v1/audit?limit=1&before={page['data'][-1]['number']}").json()
-
-    assert (changed["rpm"], changed["owner"], changed["alias"]) == (None, "Ann", key["alias"])
-    assert (both, neither) == ([200, 200], [401, 401])
-    assert rotated["old_secret_until"] is not None
-    assert (blocked["blocked"], unblocked["blocked"], shown["hint"]) == (True, False, ended["secret"][-4:])
-    assert "secret" not in shown
-    assert [(act["action"], act["actor"], act["name"]) for act in page["data"]] == [
-        ("unblock", "master", key["alias"]),
-        ("block", "master", key["alias"]),
-        ("rotate", "master", key["alias"]),
-        ("rotate", "master", key["alias"]),
-        ("change", "master:ann", key["alias"]),
-    ]
-    assert page["data"][-1]["details"] == {"rpm": [5, None], "owner": [None, "Ann"]}
-    assert (page["has_more"], rest["data"][0]["action"]) == (True, "create")
-    assert not any(secret in str(page) for secret in (key["secret"], rotated["secret"], ended["secret"]))
-
-
-def test_what_is_perhaps_not_meant_is_accepted_with_a_warning(master: httpx.Client) -> None:
-    made = make(master, models=["simulated/*", "gpt-6*"], team="brand-new")
-    changed = master.patch(f"/v1/keys/{made['id']}", json={"models": ["claude"]}).json()
-
-    assert made["warnings"] == ["no model fits the pattern 'gpt-6*'", "the team 'brand-new' is new"]
-    assert changed["warnings"] == ["no model fits the pattern 'claude'"]
-    assert changed["models"] == ["claude"]
-
-
-MISSING, EXCLUSIVE = "missing_required_parameter", "mutually_exclusive_parameters"
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "body", "status", "param", "code"),
-    [
-        ("POST", "/keys", {"alias": "x", "colour": "red"}, 400, "colour", "unknown_parameter"),
-        ("POST", "/keys", {}, 400, "alias", MISSING),
-        ("POST", "/keys", {"alias": "x", "rpm": 0}, 400, "rpm", "invalid_type"),
-        ("POST", "/keys", {"alias": "x", "unpriced": "no"}, 400, "unpriced", "invalid_type"),
-        ("POST", "/keys", {"alias": "x", "budgets": own(-1)}, 400, "amount_usd", "invalid_value"),
-        ("POST", "/keys", {"alias": "x", "budgets": own(1, "0h")}, 400, "window", "invalid_value"),
-        (
-            "POST",
-            "/keys",
-            {"alias": "x", "budgets": [{"window": "day"}]},
-            400,
-            "budgets[0].amount_usd",
-            "missing_required_parameter",
-        ),
-        ("POST", "/keys", {"alias": "x", "budgets": own(1, zone="Mars")}, 400, "zone", "invalid_value"),
-        (
-            "POST",
-            "/budgets",
-            {"amount_usd": 1, "window": "day", "key": "a", "team": "b"},
-            400,
-            "team",
-            "mutually_exclusive_parameters",
-        ),
-        ("POST", "/budgets", {"amount_usd": 1, "window": "day", "key": "nobody"}, 404, None, "key_not_found"),
-        ("POST", "/budgets", {"amount_usd": 1, "window": "day", "team": "nobody"}, 404, "team", "team_not_found"),
-        ("POST", "/budgets", {"amount_usd": 1, "window": "day", "soft": 2}, 400, "soft", "invalid_value"),
-        ("PATCH", "/budgets/capped", {"amount_usd": 1}, 409, None, "budget_is_configured"),
-        ("PATCH", "/budgets/nothing", {"amount_usd": 1}, 404, None, "budget_not_found"),
-        ("DELETE", "/budgets/nothing", None, 404, None, "budget_not_found"),
-        ("PATCH", "/keys/nobody", {"rpm": 1}, 404, None, "key_not_found"),
-        ("POST", "/keys/nobody/rotate", None, 404, None, "key_not_found"),
-        ("POST", "/teams", {"name": "\n"}, 400, "name", "invalid_request"),
-        ("GET", "/teams/nobody", None, 404, None, "team_not_found"),
-        ("GET", "/audit?limit=0", None, 400, "limit", "invalid_value"),
-    ],
-)
-def test_what_cannot_be_is_refused_and_named(
-    master: httpx.Client, method: str, path: str, body: Any, status: int, param: str | None, code: str
-) -> None:
-    before = master.get("/v1/audit?limit=1").json()
-
-    refused = master.request(method, f"/v1{path}", json=body)
-
-    assert (refused.status_code, error_of(refused)["param"], error_of(refused)["code"]) == (status, param, code)
-    assert master.get("/v1/audit?limit=1").json() == before, "nothing was done"
-
-
-@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"[" * 30_000, b'{"alias": NaN}', b"\xff"])
-def test_a_body_that_is_no_object_is_refused(master: httpx.Client, raw: bytes) -> None:
-    assert error_of(master.post("/v1/keys", content=raw))["type"] == "invalid_request_error"
-
-
-def test_a_body_that_is_too_large_is_refused(master: httpx.Client) -> None:
-    assert error_of(master.post("/v1/keys", json={"alias": "x" * 70_000}))["code"] == "request_too_large"
-
-
-def test_only_the_master_key_administers(house: Gateway, master: httpx.Client) -> None:
-    secret = make(master)["secret"]
-    routes = [
-        *(
-            ("POST", path)
-            for path in ("/keys", "/keys/x/rotate", "/keys/x/block", "/teams", "/teams/x/block", "/budgets")
-        ),
-        *(("GET", path) for path in ("/keys", "/keys/x", "/teams", "/teams/x", "/budgets", "/budgets/x", "/audit")),
-        *(("PATCH", path) for path in ("/keys/x", "/teams/x", "/budgets/x")),
-        *(("DELETE", path) for path in ("/keys/x", "/teams/x", "/budgets/x")),
-        ("POST", "/budgets/x/reset"),
-    ]
-    with house.client(secret) as nobody, house.client(None) as stranger:
-        for method, path in routes:
-            assert nobody.request(method, path).status_code == 403, path
-            assert stranger.request(method, path).status_code == 401, path
-        assert stranger.get("/key").status_code == 401
-
-
-def test_openapi_tells_what_the_routes_take_and_answer(master: httpx.Client) -> None:
-    told = master.get("/docs/openapi.json").json()
-    schemas = told["components"]["schemas"]
-    for path, method, taken, answered in [
-        ("/v1/keys", "post", "NewKey", "Key"),
-        ("/v1/keys/{name}", "patch", "KeyChange", "Key"),
-        ("/v1/teams", "post", "NewTeam", "Team"),
-        ("/v1/budgets", "post", "NewBudget", "Budget"),
-        ("/v1/budgets", "get", None, "BudgetList"),
-        ("/v1/audit", "get", None, "Audit"),
-        ("/v1/key", "get", None, "Own"),
-    ]:
-        operation = told["paths"][path][method]
-        success = next(response for status, response in operation["responses"].items() if status < "300")
-        assert success["content"]["application/json"]["schema"]["$ref"].endswith(f"/{answered}")
-        assert operation["responses"]["403"]["content"]["application/json"]["schema"]["$ref"].endswith("/Refused")
-        if taken:
-            assert operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith(f"/{taken}")
-    assert schemas["NewKey"]["required"] == ["alias"]
-    assert "USD" not in schemas["NewKey"]["properties"]
-    assert schemas["NewBudget"]["properties"]["amount_usd"]["description"].startswith("US dollars")
 
 
 # ── A crash ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,7 @@ So what is spent and reserved never exceeds an amount by more than the bound of 
 as long as anything is left. Requests, tokens and calls at the same time follow the same rule. All that holds for a call is
 reserved, or nothing.
 
-These are functions over a `Ledger`, which is one transaction of `storage/allowances.py`. Money is in nano-USD, times in
+These are functions over a `Tally`, which is one transaction of `storage/allowances.py`. Money is in nano-USD, times in
 nanoseconds since 1970.
 """
 
@@ -25,7 +25,7 @@ from .rates import Bucket
 from .rules import ROOM, TOKENS, Money, Rate, Terms
 
 
-class Ledger(Protocol):
+class Tally(Protocol):
     """What is counted, within one transaction; `now` is the same in all of it. May raise `sqlite3.Error`."""
 
     now: int
@@ -113,12 +113,12 @@ class Crossing(NamedTuple):
     spent: int
 
 
-def admit(ledger: Ledger, call_id: str, terms: Terms, bound: Bound) -> Verdict:
+def admit(tally: Tally, call_id: str, terms: Terms, bound: Bound) -> Verdict:
     """Let a call in and reserve what it needs, or refuse it and reserve nothing."""
-    states = [state(ledger, money) for money in terms.money]
-    buckets = [_bucket(ledger, rate.account) for rate in terms.rates]
+    states = [state(tally, money) for money in terms.money]
+    buckets = [_bucket(tally, rate.account) for rate in terms.rates]
     refusals = [
-        *(refusal for each in states if (refusal := _short_of_money(each, ledger.now)) is not None),
+        *(refusal for each in states if (refusal := _short_of_money(each, tally.now)) is not None),
         *(
             Refusal(_too_fast(rate), rates.wait(bucket, rate.limit), lasting=False)
             for rate, bucket in zip(terms.rates, buckets, strict=True)
@@ -127,37 +127,37 @@ def admit(ledger: Ledger, call_id: str, terms: Terms, bound: Bound) -> Verdict:
         *(
             Refusal(f"{room.whose} has {room.limit} calls under way, which is its limit.", SECOND, lasting=False)
             for room in terms.rooms
-            if ledger.reserved(room.account) >= room.limit
+            if tally.reserved(room.account) >= room.limit
         ),
     ]
     if refusals:
         return Verdict(max(refusals, key=_patience), _left(terms.rates, buckets))
     for money in terms.money:
-        ledger.hold(call_id, money.account, bound.cost)
+        tally.hold(call_id, money.account, bound.cost)
     for room in terms.rooms:
-        ledger.hold(call_id, room.account, 1)
+        tally.hold(call_id, room.account, 1)
     used = []
     for rate, bucket in zip(terms.rates, buckets, strict=True):
         count = 1 if rate.kind == "requests" else bound.tokens
         used.append(after := rates.use(bucket, rate.limit, count))
-        ledger.fill(rate.account, *after)
+        tally.fill(rate.account, *after)
         if rate.kind == "tokens":
-            ledger.hold(call_id, rate.account, count)
+            tally.hold(call_id, rate.account, count)
     notes = [
         _note(each) for each in states if each.budget.threshold is not None and each.spent >= each.budget.threshold
     ]
     return Verdict(None, _left(terms.rates, used), tuple(notes))
 
 
-def more(ledger: Ledger, call_id: str) -> None:
+def more(tally: Tally, call_id: str) -> None:
     """Another attempt beside the first may cost as much again. It is not refused: its call was let in."""
-    for account, bound, _ in ledger.held(call_id):
+    for account, bound, _ in tally.held(call_id):
         if not account.startswith((TOKENS, ROOM)):
-            ledger.hold(call_id, account, bound)
+            tally.hold(call_id, account, bound)
 
 
 def settle(
-    ledger: Ledger,
+    tally: Tally,
     call_id: str,
     cost: int,
     tokens: int | None,
@@ -172,40 +172,40 @@ def settle(
     `tokens` None leaves those that were expected.
     """
     crossings: list[Crossing] = []
-    for account, bound, at in ledger.release(call_id):
+    for account, bound, at in tally.release(call_id):
         if account.startswith(ROOM):
             continue
         if account.startswith(TOKENS):
             limit = limit_of(account)
             if limit is not None and tokens is not None:
-                bucket = _bucket(ledger, account)
-                ledger.fill(account, *rates.use(bucket, limit, tokens - bound))
+                bucket = _bucket(tally, account)
+                tally.fill(account, *rates.use(bucket, limit, tokens - bound))
             continue
         budget = budget_of(account)
         if budget is None or cost <= 0:
             continue
         window = budget.window
-        ledger.spend(account, window.grain(at if late else ledger.now), cost, window.forgotten(ledger.now))
-        if (crossing := _crossing(ledger, account, budget)) is not None:
+        tally.spend(account, window.grain(at if late else tally.now), cost, window.forgotten(tally.now))
+        if (crossing := _crossing(tally, account, budget)) is not None:
             crossings.append(crossing)
     return crossings
 
 
-def state(ledger: Ledger, money: Money) -> State:
+def state(tally: Tally, money: Money) -> State:
     """How a budget stands now."""
     account, budget = money
-    window, now = budget.window, ledger.now
+    window, now = budget.window, tally.now
     since = window.start(now)
-    spent = ledger.spent(account, since)
+    spent = tally.spent(account, since)
     resets_at = window.end(now)
     if window.kind == "rolling" and spent >= budget.amount:
-        resets_at = _frees_at(ledger.pieces(account, since), budget, spent)
-    return State(budget, account, spent, ledger.reserved(account), resets_at)
+        resets_at = _frees_at(tally.pieces(account, since), budget, spent)
+    return State(budget, account, spent, tally.reserved(account), resets_at)
 
 
-def left(ledger: Ledger, rate: Rate) -> Left:
+def left(tally: Tally, rate: Rate) -> Left:
     """What is left of a limit now."""
-    return _remaining(rate, _bucket(ledger, rate.account))
+    return _remaining(rate, _bucket(tally, rate.account))
 
 
 def _frees_at(pieces: list[tuple[int, int]], budget: Budget, spent: int) -> int | None:
@@ -255,22 +255,22 @@ def _remaining(rate: Rate, bucket: Bucket) -> Left:
     return Left(rate.kind, rate.limit, max(rates.remaining(bucket, rate.limit), 0), rates.until_full(bucket))
 
 
-def _bucket(ledger: Ledger, account: str) -> Bucket:
-    return rates.as_of(Bucket(*ledger.bucket(account)), ledger.now)
+def _bucket(tally: Tally, account: str) -> Bucket:
+    return rates.as_of(Bucket(*tally.bucket(account)), tally.now)
 
 
 def _note(state: State) -> str:
     return f"budget {state.budget.name}: ${format_usd(state.spent)} of ${format_usd(state.budget.amount)} spent"
 
 
-def _crossing(ledger: Ledger, account: str, budget: Budget) -> Crossing | None:
+def _crossing(tally: Tally, account: str, budget: Budget) -> Crossing | None:
     """The soft limit of an account, if it is passed and nothing was said of it in this window."""
     threshold = budget.threshold
     if threshold is None:
         return None
-    since = budget.window.start(ledger.now)
-    spent = ledger.spent(account, since)
-    if spent < threshold or ledger.warned(account) > since:
+    since = budget.window.start(tally.now)
+    spent = tally.spent(account, since)
+    if spent < threshold or tally.warned(account) > since:
         return None
-    ledger.warn(account)
+    tally.warn(account)
     return Crossing(account, budget, spent)

@@ -16,7 +16,7 @@ from tollbook.config.windows import SECOND
 from tollbook.errors import BudgetExceeded, RateLimited, TollbookError, Unavailable
 
 from . import admission, rates
-from .admission import Bound, Crossing, Ledger, Left, Refusal, State, Verdict
+from .admission import Bound, Crossing, Left, Refusal, State, Tally, Verdict
 from .keys import Keys
 from .rules import NO_TERMS, ROOM, Money, Rate, Terms, accounts_of, subject_of
 
@@ -34,8 +34,8 @@ SHOWN = 100
 _log = logging.getLogger("tollbook.budget")
 
 
-class Books(Ledger, Protocol):
-    """A ledger that can also be looked into and put right."""
+class Books(Tally, Protocol):
+    """A tally that can also be looked into and put right."""
 
     def accounts(self, prefix: str) -> list[str]: ...
 
@@ -99,7 +99,7 @@ class Allowances:
         needs = Bound(max(0, min(bound.cost, MOST_COST)), max(0, min(bound.tokens, MOST_TOKENS)))
         # Before the question: whoever is cancelled while it is asked may hold something all the same.
         self._held[call.id] = background
-        verdict: Verdict = await self._table.run(lambda ledger: admission.admit(ledger, call.id, terms, needs))
+        verdict: Verdict = await self._table.run(lambda tally: admission.admit(tally, call.id, terms, needs))
         call.limits = _headers(verdict)
         call.notes.extend(verdict.notes)
         if verdict.refusal is not None:
@@ -127,10 +127,10 @@ class Allowances:
             return
         if background and call.outcome == "completed" and call.usage.source == "none":
             # It is still being made: the call that bills it will settle it, whichever worker hears of its end.
-            self._post(lambda ledger: ledger.hand_over(call.id, call.id + BACKGROUND, without=ROOM))
+            self._post(lambda tally: tally.hand_over(call.id, call.id + BACKGROUND, without=ROOM))
             return
         cost, tokens = known_cost(call), sum(attempt.usage.total_tokens for attempt in call.attempts)
-        self._post(lambda ledger: self._settle(ledger, call.id, cost, tokens), _warn)
+        self._post(lambda tally: self._settle(tally, call.id, cost, tokens), _warn)
 
     async def recover(self, cost_of: Callable[[str], Awaitable[int | None]]) -> int:
         """Settle what processes left behind that did not live to do so; how many calls that were.
@@ -149,30 +149,30 @@ class Allowances:
 
     def standings(self, budgets: Sequence[Budget]) -> list[Standing]:
         """How budgets stand, of one moment. Uses the disk: an event loop calls it in a thread."""
-        return self._table.read(lambda ledger: [_standing(ledger, budget) for budget in budgets])
+        return self._table.read(lambda tally: [_standing(tally, budget) for budget in budgets])
 
     def limits(self, terms: Terms) -> list[tuple[Rate, Left]]:
         """The limits a minute that hold for somebody, and what is left of them. Uses the disk."""
-        return self._table.read(lambda ledger: [(rate, admission.left(ledger, rate)) for rate in terms.rates])
+        return self._table.read(lambda tally: [(rate, admission.left(tally, rate)) for rate in terms.rates])
 
     def reset(self, budget: Budget) -> None:
         """Nothing was spent of a budget. What calls under way reserve stays reserved. Uses the disk."""
 
-        def job(ledger: Books) -> None:
+        def job(tally: Books) -> None:
             own, of_users = accounts_of(budget)
-            for account in (own, *ledger.accounts(of_users)):
-                ledger.reset(account)
+            for account in (own, *tally.accounts(of_users)):
+                tally.reset(account)
 
         self._table.do(job)
 
     # ------------------------------------------------------------------------------------------------------------ within
 
     def _settle(
-        self, ledger: Ledger, call_id: str, cost: int, tokens: int | None, *, late: bool = False
+        self, tally: Tally, call_id: str, cost: int, tokens: int | None, *, late: bool = False
     ) -> list[Crossing]:
         rules = self._keys.rules
         return admission.settle(
-            ledger, call_id, min(cost, MOST_COST), tokens, rules.budget_of, rules.limit_of, late=late
+            tally, call_id, min(cost, MOST_COST), tokens, rules.budget_of, rules.limit_of, late=late
         )
 
     def _post(self, job: Callable[[Any], T], done: Callable[[T], None] | None = None) -> None:
@@ -186,16 +186,16 @@ def known_cost(call: Call) -> int:
     return sum(attempt.cost.total or 0 for attempt in call.attempts)
 
 
-def _more(call_id: str, ledger: Ledger) -> None:
-    admission.more(ledger, call_id)
+def _more(call_id: str, tally: Tally) -> None:
+    admission.more(tally, call_id)
 
 
-def _standing(ledger: Books, budget: Budget) -> Standing:
+def _standing(tally: Books, budget: Budget) -> Standing:
     own, of_users = accounts_of(budget)
     if budget.scope != "end_user":
-        return Standing(admission.state(ledger, Money(own, budget)))
-    shares = ledger.shares(of_users, budget.window.start(ledger.now))
-    ends = budget.window.end(ledger.now)
+        return Standing(admission.state(tally, Money(own, budget)))
+    shares = tally.shares(of_users, budget.window.start(tally.now))
+    ends = budget.window.end(tally.now)
     whole = State(budget, own, sum(spent for _, spent, _ in shares), sum(held for _, _, held in shares), ends)
     each = tuple(State(budget, account, spent, held, ends) for account, spent, held in shares[:SHOWN])
     return Standing(whole, each, len(shares))

@@ -1,4 +1,4 @@
-"""The ledger of reservations: what is admitted, held, settled and freed, whatever happens in between.
+"""The tally of reservations: what is admitted, held, settled and freed, whatever happens in between.
 
 Real files, real processes.
 """
@@ -27,7 +27,7 @@ from tollbook.config.windows import SECOND
 from tollbook.errors import ConfigError
 from tollbook.storage.allowances import AllowanceTable
 
-from .ledgers import DOLLAR, NOON, Clock, counter, made, standing, terms
+from .tallies import DOLLAR, NOON, Clock, counter, made, standing, terms
 
 CENT = DOLLAR // 100
 
@@ -35,7 +35,7 @@ CENT = DOLLAR // 100
 # ── Whatever happens ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Ledgers(RuleBasedStateMachine):
+class Tallies(RuleBasedStateMachine):
     """Three budgets of different windows; calls that draw on some of them; a model in plain Python that says what must be."""
 
     calls = Bundle("calls")
@@ -137,9 +137,9 @@ class Ledgers(RuleBasedStateMachine):
             assert sum(reserved) <= budget.amount + max(reserved, default=0)
 
 
-TestLedgers = Ledgers.TestCase
-TestLedgers.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+TestTallies = Tallies.TestCase
+TestTallies.settings = settings(
+    max_examples=15, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
@@ -186,7 +186,7 @@ def test_a_storm_on_a_dollar_spends_all_of_it_and_commits_at_most_one_bound_more
 _WORKER = """
 import sys, random
 from pathlib import Path
-from tests.access.ledgers import *
+from tests.access.tallies import *
 from tollbook.storage.allowances import AllowanceTable
 folder, seed = Path(sys.argv[1]), int(sys.argv[2])
 chance = random.Random(seed)
@@ -251,7 +251,7 @@ _ROOT = Path(__file__).parents[2]
 _VICTIM = """
 import sys, time
 from pathlib import Path
-from tests.access.ledgers import *
+from tests.access.tallies import *
 from tollbook.storage.allowances import AllowanceTable
 budget = made(1, "day")
 count = counter(budget)
@@ -421,7 +421,7 @@ def test_what_is_too_old_for_its_window_is_removed_from_the_file(table: Allowanc
         table.do(count.admit(f"call_{number}", terms(budget), 0))
         table.do(count.settle(f"call_{number}", CENT))
 
-    pieces = table.read(lambda ledger: ledger.pieces(budget.id, -(2**62)))
+    pieces = table.read(lambda tally: tally.pieces(budget.id, -(2**62)))
 
     assert len(pieces) <= 122
     spent, _ = table.read(standing(budget))

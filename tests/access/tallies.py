@@ -1,11 +1,11 @@
-"""Budgets and ledgers as the tests of allowances make them: real files, a clock that is set."""
+"""Budgets and tallies as the tests of allowances make them: real files, a clock that is set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tollbook.access.admission import Bound, Crossing, Ledger, Verdict, admit, settle, state
+from tollbook.access.admission import Bound, Crossing, Tally, Verdict, admit, settle, state
 from tollbook.access.rules import Money, Rules, Terms
 from tollbook.config.budgets import Budget, Limit, Scope, budget
 from tollbook.config.windows import SECOND, window
@@ -58,17 +58,17 @@ class Counter:
 
     rules: Rules
 
-    def admit(self, call_id: str, terms: Terms, cost: int, tokens: int = 0) -> Callable[[Ledger], Verdict]:
-        def job(ledger: Ledger) -> Verdict:
-            return admit(ledger, call_id, terms, Bound(cost, tokens))
+    def admit(self, call_id: str, terms: Terms, cost: int, tokens: int = 0) -> Callable[[Tally], Verdict]:
+        def job(tally: Tally) -> Verdict:
+            return admit(tally, call_id, terms, Bound(cost, tokens))
 
         return job
 
     def settle(
         self, call_id: str, cost: int, tokens: int | None = 0, *, late: bool = False
-    ) -> Callable[[Ledger], list[Crossing]]:
-        def job(ledger: Ledger) -> list[Crossing]:
-            return settle(ledger, call_id, cost, tokens, self.rules.budget_of, self.rules.limit_of, late=late)
+    ) -> Callable[[Tally], list[Crossing]]:
+        def job(tally: Tally) -> list[Crossing]:
+            return settle(tally, call_id, cost, tokens, self.rules.budget_of, self.rules.limit_of, late=late)
 
         return job
 
@@ -77,11 +77,11 @@ def counter(*budgets: Budget, limits: tuple[Limit, ...] = ()) -> Counter:
     return Counter(Rules(budgets=budgets, limits=limits))
 
 
-def standing(budget: Budget) -> Callable[[Ledger], tuple[int, int]]:
+def standing(budget: Budget) -> Callable[[Tally], tuple[int, int]]:
     """Spent and reserved of a budget that all share."""
 
-    def job(ledger: Ledger) -> tuple[int, int]:
-        found = state(ledger, Money(budget.id, budget))
+    def job(tally: Tally) -> tuple[int, int]:
+        found = state(tally, Money(budget.id, budget))
         return found.spent, found.reserved
 
     return job
