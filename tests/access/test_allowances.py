@@ -222,6 +222,24 @@ async def test_requests_a_minute_are_limited_and_told(house: House) -> None:
     await house.admit(key_id=key.id)
 
 
+async def test_all_workers_share_a_limit_and_its_room(tmp_path: Path) -> None:
+    one = House(tmp_path)
+    _, key = one.keys.create("ci", rpm=3, max_parallel_requests=2)
+    other = House(tmp_path)
+
+    first = await one.admit(key_id=key.id)
+    await other.admit(key_id=key.id)
+    with pytest.raises(RateLimited, match="2 calls under way"):
+        await one.admit(key_id=key.id)
+    await one.end(first)
+    await other.admit(key_id=key.id)
+    with pytest.raises(RateLimited, match="3 requests per minute"):
+        await one.admit(key_id=key.id)
+
+    one.close()
+    other.close()
+
+
 async def test_tokens_a_minute_are_reserved_as_estimated_and_settled_as_used(house: House) -> None:
     _, key = house.keys.create("ci", tpm=1000)
 

@@ -103,7 +103,7 @@ class Allowances:
         call.limits = _headers(verdict)
         call.notes.extend(verdict.notes)
         if verdict.refusal is not None:
-            del self._held[call.id]
+            self._held.pop(call.id, None)
             raise _refused(verdict.refusal, call.limits)
 
     # ---------------------------------------------------------------------------------------------------- as an observer

@@ -41,10 +41,10 @@ class Desk:
 
         return [shown.budget(standing, self.keys.rules.keys) for standing in self.allowances.standings(budgets)]
 
-    def budgets_of(self, scope: str, subject: str) -> list[Budget]:
-        """The budgets of a key or team."""
+    def budgets_of(self, scope: str, *names: str) -> list[Budget]:
+        """The budgets of a key (by id or alias, as the configuration may have it) or team."""
         return self.budgets(
-            [each for each in self.keys.budgets.list() if (each.scope, each.subject) == (scope, subject)]
+            [each for each in self.keys.budgets.list() if each.scope == scope and each.subject in names]
         )
 
     def warn_of_models(self, models: Sequence[str]) -> None:

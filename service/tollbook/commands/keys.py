@@ -151,7 +151,7 @@ def _give(opened: Desk, args: Namespace, key: Key, secret: str, until: int | Non
     if args.json:
         from tollbook.access import shown
 
-        desk.say_json(shown.key(key, secret=secret, until=until, budgets=opened.budgets_of("key", key.id)))
+        desk.say_json(shown.key(key, secret=secret, until=until, budgets=opened.budgets_of("key", key.id, key.alias)))
         return
     note(f"{key.alias} ({key.id}). This is its secret; it is not shown again:")
     say(secret)
@@ -203,7 +203,7 @@ def _list(args: Namespace, keys: list[Key]) -> None:
 
 
 def _show(opened: Desk, args: Namespace, key: Key) -> None:
-    budgets = opened.budgets_of("key", key.id)
+    budgets = opened.budgets_of("key", key.id, key.alias)
     if args.json:
         from tollbook.access import shown
 

@@ -25,10 +25,10 @@ async def budgets(request: Asked, known: Sequence[Budget], *, users: bool = True
     return [shown.budget(standing, known_keys, users=users) for standing in standings]
 
 
-async def budgets_of(request: Asked, scope: str, subject: str) -> list[shapes.Budget]:
-    """The budgets of a key or team."""
+async def budgets_of(request: Asked, scope: str, *names: str) -> list[shapes.Budget]:
+    """The budgets of a key (by id or alias, as the configuration may have it) or team."""
     found = await asyncio.to_thread(keys_of(request).budgets.list)
-    return await budgets(request, [each for each in found if (each.scope, each.subject) == (scope, subject)])
+    return await budgets(request, [each for each in found if each.scope == scope and each.subject in names])
 
 
 def warnings_for(request: Asked, models: Iterable[str] | UnsetType | None, team: str | UnsetType | None) -> list[str]:

@@ -88,7 +88,7 @@ async def _blocked(request: Asked, name: str, *, blocked: bool) -> shapes.Key:
 
 
 async def _whole(request: Asked, key: Key, **more: Any) -> shapes.Key:
-    return shown.key(key, budgets=await asked.budgets_of(request, "key", key.id), **more)
+    return shown.key(key, budgets=await asked.budgets_of(request, "key", key.id, key.alias), **more)
 
 
 ROUTES = [create_key, list_keys, get_key, change_key, rotate_key, block_key, unblock_key, revoke_key]
