@@ -37,6 +37,7 @@ bench: .venv/for-dev ## what the gateway costs, as ratios to a bare pass-through
 	.venv/bin/python -m bench $(ARGUMENTS)
 	.venv/bin/python -m bench.deltas
 	.venv/bin/python -m bench.routing
+	.venv/bin/python -m bench.allowances
 
 clean: ## remove what was made here, but not the books
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
