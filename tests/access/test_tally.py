@@ -304,7 +304,7 @@ def test_a_call_with_a_large_bound_is_let_in_as_long_as_anything_is_left(table: 
     table.do(count.admit("first", terms(budget), 0))
     table.do(count.settle("first", DOLLAR - 1))
 
-    verdict = table.do(count.admit("agent", terms(budget), 50 * DOLLAR))
+    verdict = table.do(count.admit("large", terms(budget), 50 * DOLLAR))
 
     assert verdict.refusal is None
 
