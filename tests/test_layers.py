@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"providers", "pricing", "telemetry", "storage", "routing", "access"},
     {"upstream", "attachments", "tokens", "books"},
     {"history", "stored", "wishes", "continuity", "continuation", "trial"},
-    {"hedge", "bounds"},
+    {"hedge", "bounds", "drain"},
     {"gateway"},
     {"facade"},
     {"server"},
@@ -48,6 +48,7 @@ HOMES: dict[str, set[str]] = {
     "uvicorn": {"server"},
     "duckdb": {"storage"},
     "sqlite3": {"storage"},
+    "nanoarrow": {"storage"},
     "psycopg": {"storage"},
     "opentelemetry": {"telemetry"},
     "polars": {"tollbook_analytics", "tollbook_dashboard"},
@@ -230,8 +231,8 @@ class Watched(socket.socket):
         super().__init__(*arguments, **options)
 socket.socket = Watched
 import tollbook
-heavy = ["litestar", "uvicorn", "duckdb", "opentelemetry.sdk", "httpx", "aiohttp", "genai_prices", "polars", "streamlit",
-         "botocore", "google.auth", "azure", "tiktoken", "yaml", "psycopg"]
+heavy = ["litestar", "uvicorn", "duckdb", "nanoarrow", "opentelemetry.sdk", "httpx", "aiohttp", "genai_prices", "polars",
+         "streamlit", "botocore", "google.auth", "azure", "tiktoken", "yaml", "psycopg"]
 print([name for name in heavy if name in sys.modules], opened)
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from time import time_ns
 from typing import Any, TypeVar
 
@@ -16,6 +16,11 @@ from .responses.usage import Usage
 from .storage import Store, Turn
 
 T = TypeVar("T")
+
+_KILLED = "The gateway was killed while this call was under way."
+
+DRAIN = 20.0
+"""Seconds."""
 
 Clock = Callable[[], int]
 """Nanoseconds since 1970."""
@@ -39,6 +44,7 @@ class Books:
         self._prices = prices
         self._observers = tuple(observers)
         self._pending: set[asyncio.Task[None]] = set()
+        self._drains: set[asyncio.Task[None]] = set()
 
     def begin(self, operation: Operation) -> Call:
         """A new call. It must be ended."""
@@ -47,16 +53,23 @@ class Books:
             observer.begins(call)
         return call
 
-    def attempt_begins(self, call: Call, attempt: Attempt) -> dict[str, str]:
-        """Headers that the observers want sent along (trace context)."""
+    def attempt_begins(self, call: Call, attempt: Attempt, input_tokens: int) -> dict[str, str]:
+        """An attempt is about to be sent, with about so many tokens of input; from here on not even a kill leaves it without
+        a row. Answers headers that the observers want sent along (trace context).
+
+        Raises Unavailable when the books cannot be kept (disk full): then nothing may be sent.
+        """
+        self.store.begins(call, attempt, input_tokens)
         headers: dict[str, str] = {}
         for observer in self._observers:
             headers |= observer.attempt_begins(call, attempt)
         return headers
 
-    def attempt_ends(self, call: Call, attempt: Attempt, deployment: Deployment) -> None:
-        """The attempt is over: its usage is final and gets its price."""
-        attempt.ended = self.clock()
+    def attempt_ends(
+        self, call: Call, attempt: Attempt, deployment: Deployment | None, *, at: int | None = None
+    ) -> None:
+        """The attempt is over (since `at`, if not just now): its usage is final and gets its price."""
+        attempt.ended = self.clock() if at is None else at
         attempt.cost = self._prices.price(
             attempt.provider,
             attempt.model,
@@ -81,14 +94,38 @@ class Books:
         costs = (price(each.provider, each.model, usage, at=now, deployment=each).total for each in deployments)
         return max((cost for cost in costs if cost is not None), default=None)
 
+    async def recover(self, deployments: Mapping[str, Deployment]) -> int:
+        """Book the calls that killed processes had begun, with what was heard of them; answers how many.
+
+        Raises Unavailable when the books cannot be asked; then they wait for the next time.
+        """
+        count = 0
+        async for unfinished in self.store.unfinished():
+            call = unfinished.call
+            for attempt in call.attempts:
+                if attempt.ended is None:
+                    attempt.outcome, attempt.error_message = "failed", _KILLED
+                    deployment = deployments.get(attempt.deployment)
+                    self.attempt_ends(call, attempt, deployment, at=unfinished.heard)
+            error = TollbookError(_KILLED, code="gateway_killed")
+            await self.end(call, "failed", error=error, at=unfinished.heard)
+            count += 1
+        return count
+
     async def end(
-        self, call: Call, outcome: Outcome, *, error: TollbookError | None = None, turn: Turn | None = None
+        self,
+        call: Call,
+        outcome: Outcome,
+        *,
+        error: TollbookError | None = None,
+        turn: Turn | None = None,
+        at: int | None = None,
     ) -> None:
-        """The call is over. When this returns, it is durable, and the turn can be followed up.
+        """The call is over (since `at`, if not just now). When this returns, it is durable, and the turn can be followed up.
 
         Raises Unavailable when the books cannot be kept (disk full): then nothing may be told to be complete.
         """
-        self._close(call, outcome, error)
+        self._close(call, outcome, error, at)
         try:
             await self.store.record(call, turn)
         finally:
@@ -119,13 +156,21 @@ class Books:
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do it in a task of its own: the one that asked is being cancelled."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._pending.add(task)
-        task.add_done_callback(self._pending.discard)
+        _keep(self._pending, work)
+
+    def drain(self, work: Coroutine[Any, Any, None]) -> None:
+        """The same for reading an answer on without its client; at the end it gets DRAIN seconds more, then it is cancelled."""
+        _keep(self._drains, work)
 
     async def settle(self) -> None:
         """Finish what is under way in this event loop."""
         loop = asyncio.get_running_loop()
+        drains = [task for task in tuple(self._drains) if task.get_loop() is loop]
+        if drains:
+            _, late = await asyncio.wait(drains, timeout=DRAIN)
+            for task in late:
+                task.cancel()
+            await asyncio.wait(drains)
         while pending := [task for task in tuple(self._pending) if task.get_loop() is loop]:
             await asyncio.gather(*pending, return_exceptions=True)
 
@@ -134,8 +179,14 @@ class Books:
         await self.settle()
         await self.store.close()
 
-    def _close(self, call: Call, outcome: Outcome, error: TollbookError | None) -> None:
-        call.ended = self.clock()
-        call.outcome = outcome
+    def _close(self, call: Call, outcome: Outcome, error: TollbookError | None, at: int | None = None) -> None:
+        call.ended = self.clock() if at is None else at
+        call.outcome = "client_disconnected" if call.client_gone else outcome
         call.error = error
         call.status = 200 if error is None else error.status
+
+
+def _keep(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.get_running_loop().create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)

@@ -71,6 +71,36 @@ class Cost:
         return None if self.total is None else format_usd(self.total)
 
 
+CURRENCY = "USD"
+"""Of every price: the catalogue has no other, and an own price in another is refused."""
+
+COMPONENTS = ("input", "cache_read", "cache_write", "output", "reasoning", "tools", "other")
+"""What the lines of a cost are summed to in reports and on spans."""
+
+_COMPONENT = {
+    "input": "input",
+    "input_audio": "input",
+    "input_image": "input",
+    "cache_read": "cache_read",
+    "cache_read_audio": "cache_read",
+    "cache_write": "cache_write",
+    "cache_write_1h": "cache_write",
+    "output": "output",
+    "output_audio": "output",
+    "output_image": "output",
+    "reasoning": "reasoning",
+    "request": "other",
+    "reported": "other",
+    "uplift": "other",
+    "discount": "other",
+}
+
+
+def component(kind: str) -> str:
+    """The component that a line of this kind belongs to; a hosted tool is a kind by its own name."""
+    return _COMPONENT.get(kind, "tools")
+
+
 UNPRICED = Cost("unpriced")
 FREE = Cost("free", total=0)
 
@@ -147,6 +177,12 @@ class Call:
     previous_response_id: str | None = None
     session_id: str | None = None
     """The id of the first response of the chain."""
+    turn: int | None = None
+    """Its number in the chain, from 1."""
+    task: str | None = None
+    """What it is part of, as the client told in `metadata.task`: costs are told for each task, too."""
+    client_gone: bool = False
+    """Whether the client hung up and the answer was read on without it (`on_disconnect: drain`)."""
     attempts: list[Attempt] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What a target had no words for and was left out or changed: "top_k: dropped", "reasoning.effort: adapted (4096 tokens)"."""

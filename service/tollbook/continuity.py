@@ -19,7 +19,7 @@ from .call import Call
 from .errors import Conflict
 from .responses.seals import sealed
 from .responses.types import Item, Request, Response
-from .storage import Turn
+from .storage import Maker, Turn
 
 REPLAYED = "continuity: replayed"
 """The note on a call that another deployment answered than the one that made what it follows."""
@@ -35,9 +35,9 @@ _LOOKED_UP = 500
 class Table(Protocol):
     """Where makers outlive the process: storage/makers.py."""
 
-    def learn(self, marks: list[bytes], deployment: str) -> None: ...
+    def learn(self, marks: list[bytes], maker: Maker) -> None: ...
 
-    def find(self, marks: Sequence[bytes]) -> dict[bytes, str]: ...
+    def find(self, marks: Sequence[bytes]) -> dict[bytes, Maker]: ...
 
 
 class Makers:
@@ -52,14 +52,14 @@ class Makers:
         self.lasting = lasting
         """Whether it is worth a disk: where every model has one deployment only, nobody else could be meant."""
         self._table = table
-        self._makers: OrderedDict[bytes, str] = OrderedDict()
+        self._makers: OrderedDict[bytes, Maker] = OrderedDict()
 
-    def learn(self, response: Response, deployment: str) -> None:
+    def learn(self, response: Response, maker: Maker) -> None:
         """Remember who sealed what is in a native upstream's response."""
         marks = [mark for item in response.get("output") or () for mark in _marks(item, made=True)]
-        self._remember(dict.fromkeys(marks, deployment))
+        self._remember(dict.fromkeys(marks, maker))
         if marks and self._table is not None and self.lasting:
-            self._table.learn(marks, deployment)
+            self._table.learn(marks, maker)
 
     async def recall(self, request: Request) -> None:
         """Look up in the table what the request holds of sealed items and memory does not know."""
@@ -70,18 +70,18 @@ class Makers:
         if unknown:
             self._remember(await asyncio.to_thread(self._table.find, unknown))
 
-    def _remember(self, makers: dict[bytes, str]) -> None:
-        for mark, deployment in makers.items():
-            self._makers[mark] = deployment
+    def _remember(self, makers: dict[bytes, Maker]) -> None:
+        for mark, maker in makers.items():
+            self._makers[mark] = maker
             self._makers.move_to_end(mark)
         while len(self._makers) > _KEPT:
             self._makers.popitem(last=False)
 
-    def maker(self, item: Item) -> str | None:
+    def maker(self, item: Item) -> Maker | None:
         """Who sealed an item, or gave a referenced one its id; None for what is not known or not sealed."""
         return next((maker for mark in _marks(item) if (maker := self._makers.get(mark))), None)
 
-    def owner(self, request: Request) -> str | None:
+    def owner(self, request: Request) -> Maker | None:
         """Who sealed the latest of the request's items that somebody sealed."""
         items = request.get("input")
         if not self._makers or not isinstance(items, list):
@@ -93,8 +93,13 @@ class Makers:
         items = request.get("input")
         if not self._makers or not isinstance(items, list):
             return request
-        kept = [i for i in items if i.get("type") != "reasoning" or self.maker(i) in (None, deployment)]
+        kept = [i for i in items if i.get("type") != "reasoning" or _made_by(self.maker(i), deployment)]
         return request if len(kept) == len(items) else {**request, "input": kept}
+
+
+def _made_by(maker: Maker | None, deployment: str) -> bool:
+    """Whether nobody is known to have made it, or this deployment is."""
+    return maker is None or maker.deployment == deployment
 
 
 def _marks(item: Any, *, made: bool = False) -> list[bytes]:
@@ -116,9 +121,9 @@ def continues(parent: Turn | None, *, native: bool, deployment: str) -> bool:
     return bool(parent and native and parent.native and parent.deployment == deployment)
 
 
-def mark(call: Call, owner: str | None, deployment: str) -> None:
+def mark(call: Call, owner: Maker | None, deployment: str) -> None:
     """Say on the call whether the attempt that comes goes elsewhere than to the owner."""
-    call.continuity = None if owner in (None, deployment) else "replayed"
+    call.continuity = None if _made_by(owner, deployment) else "replayed"
     if call.continuity and REPLAYED not in call.notes:
         call.notes.append(REPLAYED)
     elif not call.continuity and REPLAYED in call.notes:

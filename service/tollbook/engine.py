@@ -22,7 +22,7 @@ from .blocking import Background
 from .books import Books
 from .call import Call, Operation
 from .config import Config, Deployment, Route, config_from
-from .errors import ConfigError, InvalidRequest, NotFound, TollbookError
+from .errors import ConfigError, InvalidRequest, NotFound, TollbookError, Unavailable
 from .gateway import Answer, Gateway
 from .parameters import Asked
 from .pricing.book import PriceBook
@@ -77,6 +77,7 @@ class Engine:
         self._anywhere = anywhere
         self._guards: dict[asyncio.AbstractEventLoop, AsyncGenerator[None]] = {}
         self._lock = threading.Lock()
+        self._recovered = False
         self._variants: OrderedDict[bytes, Gateway] = OrderedDict()
         self.reconfigure(config, environment)
 
@@ -140,6 +141,7 @@ class Engine:
             await self.books.end(call, "rejected", error=error)
             raise
         call.end_user, call.tags = owner.end_user(request, {}), owner.tags(request, {})
+        call.task = owner.task(request)
         call.metadata = request.get("metadata") or {}
         return call, gateway
 
@@ -242,6 +244,14 @@ class Engine:
             self._guards[loop] = guard = self._guard()
             await anext(guard)
             await self._prices.ready()
+            with self._lock:
+                recovered, self._recovered = self._recovered, True
+            if not recovered:
+                self.books.later(self._recover())
+
+    async def _recover(self) -> None:
+        with suppress(Unavailable):  # the next process finds them
+            await self.books.recover(self._config.deployments)
 
     async def _guard(self) -> AsyncGenerator[None]:
         try:

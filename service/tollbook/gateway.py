@@ -25,6 +25,7 @@ from .access.keys import Caller, allow_model, may_use
 from .books import Books
 from .call import Attempt, Call, Outcome
 from .config import Config, Deployment
+from .drain import outlasting
 from .errors import NotFound, TollbookError, Unsupported, UpstreamError
 from .hedge import Race
 from .history import History, named, recall
@@ -35,15 +36,18 @@ from .responses.draft import Draft
 from .responses.types import Request, Response
 from .routing.plan import Choice, Plan
 from .routing.router import Router
-from .storage import Turn
+from .storage import Maker, Turn
 from .stored import Stored
 from .transport.frame import Frame
 from .trial import Trial, finish_of, outcome_of
-from .upstream import Upstream, place
+from .upstream import CONNECT_TIMEOUT, Upstream, place
 
 _OURS = (*wishes.FIELDS, "model", "input", "stream")
 """Fields of a request that are the gateway's own business or kept apart from the parameters."""
 
+
+_TELL = 1_000_000_000
+"""Nanoseconds between two notes of how much of an answer has come: what a kill may leave unheard."""
 
 _log = logging.getLogger("tollbook")
 
@@ -101,7 +105,7 @@ class Gateway:
 
     async def create(self, call: Call, request: Request, caller: Caller) -> Response:
         """A whole response. Raises TollbookError; either way the call is booked before this returns."""
-        async with aclosing(self._answer(call, request, caller)) as frames:
+        async with aclosing(self._lasting(call, request, caller)) as frames:
             async for _ in frames:
                 pass
         return call.response
@@ -110,9 +114,24 @@ class Gateway:
         """A response in events (`request["stream"]`), or in none. Iterating `frames` does the work.
 
         A failure before the first output raises TollbookError; one after it is told by the last two events. Closing
-        `frames` early closes the upstream connection at once and books the call as cancelled by the client.
+        `frames` early closes the upstream connection at once (unless `on_disconnect` says to read on) and books the call as
+        cancelled by the client.
         """
-        return Answer(call, self._answer(call, request, caller))
+        return Answer(call, self._lasting(call, request, caller))
+
+    def _lasting(self, call: Call, request: Request, caller: Caller) -> AsyncGenerator[list[Frame]]:
+        """The answer, which may go on when its client has left."""
+        frames = self._answer(call, request, caller)
+        if not any(deployment.on_disconnect == "drain" for deployment in self.config.deployments.values()):
+            return frames
+
+        def wanted() -> bool:
+            attempt = call.attempt
+            deployment = self.config.deployments.get(attempt.deployment) if attempt else None
+            call.client_gone = deployment is not None and deployment.on_disconnect == "drain" and call.ended is None
+            return call.client_gone
+
+        return outlasting(frames, wanted, self.books.drain)
 
     async def _answer(self, call: Call, request: Request, caller: Caller) -> AsyncGenerator[list[Frame]]:
         booked = False
@@ -201,13 +220,13 @@ class Gateway:
         """One attempt. Gives frames from the first output on and keeps back the batch that ends the response."""
         attempt, draft = trial.attempt, trial.draft
         headers = dict(trial.written.headers)
-        context = self.books.attempt_begins(call, attempt)
+        context = self.books.attempt_begins(call, attempt, trial.input_tokens)
         if trial.endpoint.propagate or trial.deployment.propagate_trace:
             headers |= context
         outcome: Outcome = "client_disconnected"
         failure: UpstreamError | None = None
         held: list[Frame] = []
-        last = self.books.clock()
+        last, told = self.books.clock(), 0
         try:
             async with aclosing(
                 self._upstream.ask(
@@ -228,6 +247,9 @@ class Gateway:
                     if draft.has_output and attempt.first_output is None:
                         attempt.first_output = now
                         call.first_output = call.first_output or now
+                    if now - told >= _TELL and not draft.done:
+                        told = now
+                        self.books.store.heard(call, attempt, draft.tokens_heard)
                     held += frames
                     if draft.has_output and not draft.done and held:
                         trial.given = True
@@ -245,7 +267,8 @@ class Gateway:
     def _close_attempt(self, call: Call, trial: Trial, outcome: Outcome, failure: UpstreamError | None) -> None:
         attempt, draft = trial.attempt, trial.draft
         attempt.outcome = "cancelled" if attempt.abandoned else outcome
-        attempt.usage = trial.usage()
+        late = failure is not None and failure.kind == "timeout" and failure.code != CONNECT_TIMEOUT
+        attempt.usage = trial.usage(given_up=attempt.abandoned or late or outcome == "client_disconnected")
         attempt.served_model = draft.served_model
         call.notes.extend(note for note in draft.notes if note not in call.notes)
         attempt.service_tier = draft.served_tier
@@ -262,7 +285,7 @@ class Gateway:
             seconds = (first - attempt.started) / 1e9 if first else None
             trial.choice.succeeds(seconds, attempt.usage.total_tokens)
             if trial.endpoint.dialect.native:
-                self._makers.learn(draft.response, trial.deployment.id)
+                self._makers.learn(draft.response, Maker(trial.deployment.id, call.model))
         self.books.attempt_ends(call, attempt, trial.deployment)
 
     # -------------------------------------------------------------------------------------------------------- write
@@ -366,6 +389,7 @@ class Gateway:
         call.response_id = response.get("id")
         parent = history.parent
         call.session_id = parent.session_id if parent else call.response_id
+        call.turn = parent.number + 1 if parent else 1
         if request.get("store") is False or not call.response_id:
             return None
         return Turn(
@@ -373,7 +397,7 @@ class Gateway:
             previous_response_id=parent.response_id if parent else None,
             session_id=call.session_id or call.response_id,
             session_started=parent.session_started if parent else call.started,
-            number=parent.number + 1 if parent else 1,
+            number=call.turn,
             key_id=call.key_id,
             call_id=call.id,
             trace_id=call.trace_id,

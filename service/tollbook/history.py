@@ -10,7 +10,7 @@ from .errors import NotFound
 from .responses import ids
 from .responses import request as requests
 from .responses.types import Item, Request
-from .storage import Store, Turn
+from .storage import Maker, Store, Turn
 
 
 @dataclass(slots=True)
@@ -20,8 +20,8 @@ class History:
     store: Store
     key_id: str | None
     parent: Turn | None = None
-    maker: str | None = None
-    """The id of the deployment that made what the request follows or refers to."""
+    maker: Maker | None = None
+    """Who made what the request follows or refers to."""
     _chain: Sequence[Turn] | None = None
 
     async def chain(self) -> Sequence[Turn]:
@@ -65,7 +65,7 @@ async def recall(store: Store, call: Call, request: Request, key_id: str | None)
                 param="previous_response_id",
                 code="previous_response_not_found",
             ) from None
-        call.session_id, history.maker = parent.session_id, parent.deployment
+        call.session_id, history.maker = parent.session_id, Maker(parent.deployment, parent.model)
         call.parent_span = (parent.trace_id, parent.span_id)
     if any(item.get("type") == "item_reference" for item in requests.items(request)):
         request = await _resolve(call, request, history)
@@ -90,7 +90,7 @@ async def _resolve(call: Call, request: Request, history: History) -> Request:
         if identifier not in known and response_id is not None:
             origin = await history.store.turn(response_id, history.key_id)
             call.parent_span = call.parent_span or (origin.trace_id, origin.span_id)
-            history.maker = history.maker or origin.deployment
+            history.maker = history.maker or Maker(origin.deployment, origin.model)
             known |= {i.get("id"): i for i in origin.response.get("output", ())}
         if identifier not in known and response_id is not None:
             raise NotFound(f"Item with id '{identifier}' not found.", param="input", code="item_not_found")

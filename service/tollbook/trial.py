@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from . import tokens
@@ -17,7 +18,7 @@ from .responses.usage import Usage
 from .routing.plan import Choice
 
 
-@dataclass(slots=True)
+@dataclass
 class Trial:
     """`given` tells whether the client has seen any of it."""
 
@@ -35,15 +36,20 @@ class Trial:
     def deployment(self) -> Deployment:
         return self.choice.deployment
 
-    def usage(self) -> Usage:
-        """What the provider reported. An answer that broke off, or was not waited for, was paid for all the same: then it is
-        estimated from the input and from what was heard."""
+    @cached_property
+    def input_tokens(self) -> int:
+        """About how many tokens the request has."""
+        return tokens.roughly(self.asked, requests.items(self.asked))
+
+    def usage(self, *, given_up: bool = False) -> Usage:
+        """What the provider reported. An answer that broke off, or that was `given_up` (the client has left, another was
+        quicker), was paid for all the same: then it is estimated from the input and from what was heard."""
         draft = self.draft
-        if draft.tokens.source != "none" or draft.done or not (draft.has_output or self.attempt.abandoned):
+        if draft.tokens.source != "none" or draft.done or not (draft.has_output or given_up):
             return draft.tokens
         return Usage(
-            input=tokens.roughly(self.asked, requests.items(self.asked)),
-            output=draft.tokens_heard,
+            input=tokens.closely(self.attempt.provider, self.asked, requests.items(self.asked)) or self.input_tokens,
+            output=tokens.of_texts(self.attempt.provider, draft.texts_heard) or draft.tokens_heard,
             source="estimated",
         )
 

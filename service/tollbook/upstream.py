@@ -31,6 +31,9 @@ from .version import VERSION
 if TYPE_CHECKING:
     import httpx
 
+CONNECT_TIMEOUT = "upstream_connect_timeout"
+"""The code of an attempt that never got through to its upstream."""
+
 LARGEST_BODY = 64 * 1024 * 1024
 """Bytes of an answer that is not a stream."""
 
@@ -429,7 +432,7 @@ def _failure(failure: Exception, *, begun: bool) -> UpstreamError:
         case httpx.DecodingError() | zlib.error() | aiohttp.http_exceptions.ContentEncodingError():
             return UpstreamError("The upstream's answer cannot be decompressed.", "server")
         case aiohttp.ConnectionTimeoutError():
-            return UpstreamError("No connection to the upstream in time.", "timeout", code="upstream_connect_timeout")
+            return UpstreamError("No connection to the upstream in time.", "timeout", code=CONNECT_TIMEOUT)
         case httpx.TimeoutException() | TimeoutError():
             return UpstreamError("The upstream did not answer in time.", "timeout")
         case aiohttp.ClientResponseError() | aiohttp.http_exceptions.HttpProcessingError() if not begun:

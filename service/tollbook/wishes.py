@@ -9,6 +9,7 @@ from .errors import InvalidRequest
 from .responses.types import Request
 from .routing.plan import Wishes
 from .routing.router import Router
+from .storage import Maker
 
 MOST_RETRIES = 10
 """A client may ask for at most so many."""
@@ -16,7 +17,7 @@ MOST_RETRIES = 10
 FIELDS = ("disable_fallbacks", "fallbacks", "num_retries")
 
 
-def read(request: Request, caller: Caller, router: Router, *, owner: str | None = None) -> Wishes:
+def read(request: Request, caller: Caller, router: Router, *, owner: Maker | None = None) -> Wishes:
     """The wishes of a request. `fallbacks` is a list of model names, or of `{"model": name}` as LiteLLM has it.
 
     Raises InvalidRequest for what is no such thing and for a model that does not exist, and what `allow_model` raises for
@@ -45,7 +46,8 @@ def read(request: Request, caller: Caller, router: Router, *, owner: str | None 
                 f"The model '{name}' does not exist.", param=f"fallbacks[{index}]", code="model_not_found"
             )
     return Wishes(
-        owner=owner,
+        owner=owner.deployment if owner else None,
+        owner_fell_back=owner is not None and owner.model == request.get("model"),
         stream=bool(request.get("stream")),
         num_retries=retries,
         fallbacks=fallbacks,

@@ -92,6 +92,23 @@ async def test_when_the_owner_cannot_another_one_is_given_the_chain_and_says_so(
         assert "continuity: replayed" in inference.attributes[names.NOTES]  # type: ignore[index, operator]
 
 
+async def test_a_conversation_that_a_fallback_answered_goes_on_there_across_restarts(tmp_path: Path) -> None:
+    main, other = model("main", "simulated/echo:fault=500", id="a"), model("other", "simulated/echo", id="b")
+    told = {"model_list": [main, other], "router_settings": {"num_retries": 0, "fallbacks": [{"main": ["other"]}]}}
+    async with pipeline(told, folder=tmp_path) as of:
+        first = await of.ask("main", "the first word")
+        assert [a.deployment for a in first.call.attempts] == ["a", "b"]
+    main["litellm_params"]["model"] = "simulated/echo"  # it works again
+    async with pipeline(told, folder=tmp_path) as of:
+        again = await of.ask("main", "the second", previous_response_id=first.response["id"])
+        elsewhere = await of.ask("other", "one")
+        switched = await of.ask("main", "two", previous_response_id=elsewhere.response["id"])
+
+    assert [(a.deployment, a.reason) for a in again.call.attempts] == [("b", "initial")]
+    assert "x-tollbook-continuity" not in headers_of(again.call)
+    assert [a.deployment for a in switched.call.attempts] == ["a"], "who asks for another model gets that model"
+
+
 async def test_an_owner_that_is_asked_leaves_no_mark() -> None:
     async with pipeline(THREE) as of:
         first = await of.ask("m", "one")

@@ -229,6 +229,43 @@ def test_a_hedge_goes_elsewhere_once_and_is_not_tried_again() -> None:
     assert len({first.deployment.id, second.deployment.id, third.deployment.id}) == 3
 
 
+def fallen_back(**settings: Any) -> Router:
+    """Model m falls back to n and, when the input does not fit, to n's own fallback o."""
+    return router(
+        [("m", {}), ("n", {}), ("o", {})],
+        num_retries=0,
+        fallbacks=[{"m": ["n"]}],
+        context_window_fallbacks=[{"n": ["o"]}],
+        **settings,
+    )
+
+
+@pytest.mark.parametrize("owner", ["n1", "o1"])
+def test_an_owner_that_answered_as_a_fallback_is_asked_first_then_the_model_itself(owner: str) -> None:
+    of = fallen_back()
+    choices = failing(of.plan("m", Wishes(owner=owner, owner_fell_back=True)), "server")
+
+    assert [(c.deployment.id, c.reason) for c in choices][:2] == [(owner, "initial"), ("m1", "fallback")]
+    assert len({c.deployment.id for c in choices}) == len(choices)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "settings"),
+    [
+        (Wishes(owner="n1"), {}),
+        (Wishes(owner="n1", owner_fell_back=True, disable_fallbacks=True), {}),
+        (Wishes(owner="n1", owner_fell_back=True), {"max_fallbacks": 0}),
+        (Wishes(owner="gone", owner_fell_back=True), {}),
+    ],
+    ids=["it answered for another model", "no fallbacks wanted", "no fallbacks allowed", "not configured any more"],
+)
+def test_an_owner_elsewhere_is_not_asked_when(wishes: Wishes, settings: dict[str, Any]) -> None:
+    first = fallen_back(**settings).plan("m", wishes).next(None)
+
+    assert first is not None
+    assert first.deployment.id == "m1"
+
+
 def test_an_unknown_model_is_not_found() -> None:
     with pytest.raises(NotFound) as unknown:
         router([("m", {})]).plan("nobody")
@@ -272,6 +309,7 @@ def situations(draw: st.DrawFn) -> tuple[Router, Clock, int, int, Wishes]:
         fallbacks=draw(st.one_of(st.none(), lists.map(tuple))),
         disable_fallbacks=draw(st.booleans()),
         owner=draw(st.sampled_from(["n01", "n12", "gone"])),
+        owner_fell_back=draw(st.booleans()),
     )
     per_model = 1 + (own if own is not None else max([retries, *(p.get("max_retries", 0) for _, p in models)]))
     return of, clock, per_model, 1 + most, wishes

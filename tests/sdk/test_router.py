@@ -446,5 +446,5 @@ def test_what_is_open_at_exit_is_booked(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     with duckdb.connect(str(tmp_path / "tollbook.duckdb"), read_only=True) as books:
-        found = books.execute("SELECT outcome FROM calls ORDER BY started").fetchall()
+        found = books.execute("SELECT outcome FROM spend WHERE answered ORDER BY started").fetchall()
     assert found == [("completed",), ("client_disconnected",)]

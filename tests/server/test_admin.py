@@ -70,6 +70,19 @@ def test_a_key_is_changed_rotated_blocked_and_all_of_it_is_in_the_audit(house: G
     assert not any(secret in str(page) for secret in (key["secret"], rotated["secret"], ended["secret"]))
 
 
+@pytest.mark.parametrize(("content", "kept"), [("full", 200), ("metadata", 404), ("none", 404)])
+def test_what_is_kept_of_a_call_is_as_its_key_says(
+    house: Gateway, master: httpx.Client, content: str, kept: int
+) -> None:
+    key = make(master, content=content)
+    with house.client(key["secret"]) as http:
+        made = words(http, 1, user="somebody")
+        got = http.get(f"/v1/responses/{made.json()['id']}")
+
+    assert got.status_code == kept
+    assert house.call(made.headers["x-tollbook-call-id"])["cost"]["usd"] == "0.001", "the money always is"
+
+
 def test_what_is_perhaps_not_meant_is_accepted_with_a_warning(master: httpx.Client) -> None:
     made = make(master, models=["simulated/*", "gpt-6*"], team="brand-new")
     changed = master.patch(f"/v1/keys/{made['id']}", json={"models": ["claude"]}).json()

@@ -122,20 +122,27 @@ def test_a_conversation_may_change_its_model(http: httpx.Client) -> None:
 
 
 def test_books_that_cannot_be_written_make_nothing_complete(tmp_path: Path) -> None:
-    """The disk refuses every byte: no answer is told as complete, streamed or not; when it is well again, all is."""
+    """The disk refuses every byte: nobody is asked any more, and what is under way is not told as complete; when the disk is
+    well again, all is."""
     with running(tmp_path, key=None) as gateway, gateway.client() as http:
         assert gateway.process is not None
         ask(http, "simulated/echo")
-        limits = resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
-        answer = ask(http, "simulated/story")
-        told = stream(http, "simulated/story")
+        body = {"model": "simulated/story:gap=30", "input": "hello", "stream": True}
+        with http.stream("POST", "/v1/responses", json=body) as under_way:
+            pieces = under_way.iter_bytes()
+            raw = next(pieces)
+            limits = resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+            answers = [ask(http, "simulated/story"), ask(http, "simulated/story", stream=True)]
+            told = events_of(raw + b"".join(pieces))
         resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, limits)
 
-        assert answer.status_code == 503
-        assert error_of(answer)["code"] == "storage_unavailable"
-        assert protocol.check(told.events)["status"] == "failed"
-        assert told.events[-2]["error"]["code"] == "storage_unavailable"
-        assert http.get(f"/v1/responses/{told.events[0]['response']['id']}").status_code == 404
+        assert [(answer.status_code, error_of(answer)["code"]) for answer in answers] == [
+            (503, "storage_unavailable"),
+            (503, "storage_unavailable"),
+        ]
+        assert protocol.check(told)["status"] == "failed"
+        assert told[-2]["error"]["code"] == "storage_unavailable"
+        assert http.get(f"/v1/responses/{told[0]['response']['id']}").status_code == 404
         well = ask(http, "simulated/story")
         assert well.status_code == 200
         assert http.get(f"/v1/responses/{well.json()['id']}").json() == well.json()

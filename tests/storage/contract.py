@@ -78,25 +78,31 @@ async def a_deleted_response_does_not_come_back(store: Store) -> None:
         await store.calls(key_id=None, limit=1, before=None)
 
 
-async def a_response_recorded_again_supersedes_its_turn_and_doubles_nothing(store: Store) -> None:
-    of = call(response_id="resp_background", outcome=None, attempts=[])
+async def a_response_recorded_again_supersedes_its_turn(store: Store) -> None:
+    """As when a background response ends, which is a call of its own."""
+    of = call(response_id="resp_background", attempts=[])
     first = turn(of, response_id="resp_background", status="in_progress")
     for drained in (False, True):
         await store.record(of, first)
         if drained:
             await store.calls(key_id=None, limit=1, before=None)
         done = replace(first, status="completed", response={**first.response, "status": "completed"})
-        await store.record(replace(of, outcome="completed", attempts=call().attempts), done)
+        await store.record(call(), done)
 
         assert await store.turn("resp_background", "key_1") == done
         assert await store.chain("resp_background", "key_1") == [done]
+
+
+async def a_call_recorded_again_changes_nothing(store: Store) -> None:
+    """What is in the ledger stays: a poll, a recorder that tries again, a journal read twice add nothing."""
+    of = call()
+    for _ in range(2):
+        await store.record(of, None)
+        await store.record(replace(of, outcome="failed", attempts=[]), None)
+
         told = await store.call(of.id, "key_1")
-        assert (told["outcome"], len(told["attempts"]), len(told["attempts"][1]["cost"]["lines"])) == (
-            "completed",
-            2,
-            2,
-        )
-        same = [each for each in await store.calls(key_id=None, limit=100, before=None) if each["id"] == of.id]
+        assert (told["outcome"], told["cost"]["nano_usd"], len(told["attempts"])) == ("completed", 450_000, 2)
+        same = [each for each in await store.calls(key_id=None, limit=1000, before=None) if each["id"] == of.id]
         assert same == [told]
 
 
@@ -231,6 +237,9 @@ async def a_call_is_told_with_attempts_and_cost_lines(store: Store) -> None:
             "usd": "0.00045",
             "price_version": "2026-11",
             "price_source": "catalogue",
+            "threshold_tokens": None,
+            "margin_nano_usd": 0,
+            "input_rate_pico": None,
         }
         first, second = told["attempts"]
         assert (first["error_kind"], first["cost"]["nano_usd"], first["cost"]["lines"]) == ("overloaded", None, [])

@@ -83,9 +83,9 @@ async def check(directory: Path, output: Path) -> None:
         assert (await store.turn(response_id, "key_1")).call_id == call_id
     await store.close()
     with duckdb.connect(str(directory / "tollbook.duckdb"), read_only=True) as tables:
-        ids = [row[0] for row in tables.execute("SELECT id FROM calls").fetchall()]
+        ids = [row[0] for row in tables.execute("SELECT call_id FROM ledger WHERE answered").fetchall()]
         turns = [row[0] for row in tables.execute("SELECT response_id FROM turns").fetchall()]
-        attempts = tables.execute("SELECT count(*), count(DISTINCT (call_id, number)) FROM attempts").fetchall()[0]
+        attempts = tables.execute("SELECT count(*), count(DISTINCT (call_id, attempt)) FROM ledger").fetchall()[0]
         lines = tables.execute("SELECT count(*), count(DISTINCT call_id) FROM cost_lines").fetchall()[0]
     assert len(ids) == len(set(ids))
     assert len(turns) == len(set(turns))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -132,18 +132,25 @@ class Allowances:
         cost, tokens = known_cost(call), sum(attempt.usage.total_tokens for attempt in call.attempts)
         self._post(lambda tally: self._settle(tally, call.id, cost, tokens), _warn)
 
-    async def recover(self, cost_of: Callable[[str], Awaitable[int | None]]) -> int:
-        """Settle what processes left behind that did not live to do so; how many calls that were.
+    async def recover(
+        self, cost_of: Callable[[str], Awaitable[int | None]], *, given_up: Collection[str] | None = None
+    ) -> tuple[int, set[str]]:
+        """Settle what processes left behind that did not live to do so: how many calls that were, and which ones wait.
 
-        `cost_of` says what a call cost in nano-USD, None where nobody knows: then nothing is spent. The money counts at the
-        time at which it was reserved.
+        `cost_of` says what a call cost in nano-USD, None where the books know nothing of it. Then nothing is spent, if it is
+        among those `given_up` (None: all of them), else it waits for another time. The money counts at the time at which it was
+        reserved.
         """
-        calls = await asyncio.to_thread(self._table.left_behind)
-        for call_id in calls:
-            cost = await cost_of(call_id) or 0
-            job = partial(self._settle, call_id=call_id, cost=cost, tokens=None, late=True)
+        settled, waiting = 0, set()
+        for call_id in await asyncio.to_thread(self._table.left_behind):
+            cost = await cost_of(call_id)
+            if cost is None and given_up is not None and call_id not in given_up:
+                waiting.add(call_id)
+                continue
+            job = partial(self._settle, call_id=call_id, cost=cost or 0, tokens=None, late=True)
             _warn(await self._table.run(job))
-        return len(calls)
+            settled += 1
+        return settled, waiting
 
     # ----------------------------------------------------------------------------------------------------------- reports
 

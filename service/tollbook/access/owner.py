@@ -39,6 +39,13 @@ def tags(request: Mapping[str, Any], headers: Mapping[str, str], own: Iterable[s
     return tuple(dict.fromkeys(found))[:MOST_TAGS]
 
 
+def task(request: Mapping[str, Any]) -> str | None:
+    """What the request is part of, as the client calls it in `metadata.task`; at most 128 characters."""
+    metadata = request.get("metadata")
+    told = metadata.get("task") if isinstance(metadata, Mapping) else None
+    return _clean(told)[:LONGEST_TAG] or None
+
+
 def _split(source: Any) -> Iterable[str]:
     pieces = source.split(",") if isinstance(source, str) else source if isinstance(source, (list, tuple)) else ()
     for piece in pieces[: 4 * MOST_TAGS]:

@@ -11,7 +11,7 @@ from typing import Any
 from . import foreign, schema
 from .problems import Wrong
 from .reading import Value, section
-from .types import Deployment, Route, Strategy, Timeouts, split_model
+from .types import Deployment, OnDisconnect, Route, Strategy, Timeouts, split_model
 
 _ONE_PLACE = {"bedrock": "aws_region_name", "vertex_ai": "vertex_location"}
 """Where a provider's own word for `region_name` is."""
@@ -26,6 +26,7 @@ class Inherited:
     drop_params: bool = False
     propagate_trace: bool = False
     hedge_after: float | None = None
+    on_disconnect: OnDisconnect = "cancel"
 
 
 @dataclass(slots=True)
@@ -121,6 +122,7 @@ def _deployment(entry: Value, inherited: Inherited, ids: _Ids) -> Deployment | N
         max_parallel_requests=params.get("max_parallel_requests"),
         max_retries=params.get("max_retries"),
         hedge_after=params.get("hedge_after", inherited.hedge_after),
+        on_disconnect=params.get("on_disconnect", inherited.on_disconnect),
         tags=params.get("tags", ()),
         drop_params=params.get("drop_params", inherited.drop_params),
         use_chat_completions_api=params.get("use_chat_completions_api", False),

@@ -71,6 +71,7 @@ def _read(top: Value, environment: Mapping[str, str], source: Path | None) -> Co
         drop_params=drop_params,
         propagate_trace=litellm.get("forward_traceparent_to_llm_provider", False),
         hedge_after=router.hedge_after,
+        on_disconnect=router.on_disconnect,
     )
     if "model_list" in said:
         entries = said["model_list"]

@@ -30,7 +30,7 @@ from .reading import (
     url,
     whole,
 )
-from .types import MAX_NAME, CaptureContent, PreCallCheck, Strategy, TrustRemoteContext
+from .types import MAX_NAME, CaptureContent, OnDisconnect, PreCallCheck, Strategy, TrustRemoteContext
 
 Keys = Mapping[str, Reader[Any]]
 
@@ -168,6 +168,7 @@ ROUTER: Keys = {
     "model_group_alias": _aliases,
     "routing_strategy_args": _strategy_args,
     "hedge_after": _seconds,
+    "on_disconnect": one_of(OnDisconnect),
     "enable_mid_stream_fallback_continuation": flag,
 }
 STRATEGY_ARGS: Keys = {"lowest_latency_buffer": number(), "ttl": _seconds}
@@ -210,6 +211,7 @@ PLACE: Keys = {
     "tpm": whole(least=1),
     "max_parallel_requests": whole(least=1),
     "hedge_after": _seconds,
+    "on_disconnect": one_of(OnDisconnect),
     "tags": _without_effect(list_of(text)),
     "drop_params": flag,
     "use_chat_completions_api": flag,

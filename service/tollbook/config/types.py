@@ -25,6 +25,10 @@ PreCallCheck = Literal[
 ]
 
 CaptureContent = Literal["none"]
+OnDisconnect = Literal[
+    "cancel",  # the upstream is hung up on; what it used is estimated where it was not told
+    "drain",  # the answer is read to its end without the client, and is there to be fetched
+]
 TrustRemoteContext = Literal["parent", "link", "ignore"]
 
 MAX_NAME = 256
@@ -75,6 +79,8 @@ class Deployment:
     """Tries again at this place; None leaves it to the router's `num_retries`."""
     hedge_after: float | None = None
     """Seconds without a first output after which another deployment is asked, too; None never does."""
+    on_disconnect: OnDisconnect = "cancel"
+    """What becomes of an answer when its client hangs up."""
     tags: tuple[str, ...] = ()
     drop_params: bool = False
     use_chat_completions_api: bool = False
@@ -152,6 +158,8 @@ class RouterSettings:
     """latency-based-routing: a latency older than this is forgotten, so that the slow are tried again."""
     hedge_after: float | None = None
     """The default of every deployment's `hedge_after`."""
+    on_disconnect: OnDisconnect = "cancel"
+    """The default of every deployment's `on_disconnect`."""
     enable_mid_stream_fallback_continuation: bool = False
     """Whether another deployment continues a stream that broke off after its first output."""
 

@@ -15,9 +15,13 @@ with it works with them. The model name says how it behaves:
     simulated/story:fault=stream,cut=10   an error frame after ten words
     simulated/story:fault=hang            accepts and never answers
     simulated/story:cached=50             says that half of its input came from a cache
+    simulated/story:written=20            says that a fifth of its input was written to one
+    simulated/echo:scale=40               says that each word of its input was 40 tokens (with `spread=3`: of its output 3)
+    simulated/echo:tier=flex              says that this tier served it
+    simulated/echo:searches=2             says that it searched the web twice
 
-Any other name behaves as `echo`. The same settings can be given to a deployment as `litellm_params.extra_body.simulate`.
-One token is one word.
+Any other name behaves as `echo`. The same settings can be given to a deployment as `litellm_params.extra_body.simulate`;
+there `provider` also says as which provider it is booked. Otherwise one token is one word.
 """
 
 from __future__ import annotations
@@ -46,8 +50,9 @@ _STORY = (
 
 
 def endpoint(deployment: Deployment, environment: Mapping[str, str]) -> Endpoint:  # noqa: ARG001 - it needs nothing
+    simulated = deployment.extra_body.get("simulate")
     return Endpoint(
-        provider=PROVIDER,
+        provider=str(simulated.get("provider") or PROVIDER) if isinstance(simulated, Mapping) else PROVIDER,
         dialect=chat,
         url="http://simulated.invalid/v1/chat/completions",
         stream_url="http://simulated.invalid/v1/chat/completions",
@@ -129,14 +134,22 @@ class Behaviour:
     def usage(self) -> dict[str, Any]:
         thinking = _words(self.thought)
         spoken = _words(self.text) + (len(self.call["function"]["arguments"]) // 4 + 1 if self.call else 0)
-        cached = int(self.prompt_tokens * min(_number(self._options.get("cached")), 100) // 100)
-        return {
-            "prompt_tokens": self.prompt_tokens,
+        spread = int(_number(self._options.get("spread"))) or 1
+        spoken, thinking = spoken * spread, thinking * spread
+        prompt = self.prompt_tokens * (int(_number(self._options.get("scale"))) or 1)
+        cached, written = (
+            int(prompt * min(_number(self._options.get(of)), 100) // 100) for of in ("cached", "written")
+        )
+        found: dict[str, Any] = {
+            "prompt_tokens": prompt,
             "completion_tokens": spoken + thinking,
-            "total_tokens": self.prompt_tokens + spoken + thinking,
-            "prompt_tokens_details": {"cached_tokens": cached},
+            "total_tokens": prompt + spoken + thinking,
+            "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written},
             "completion_tokens_details": {"reasoning_tokens": thinking},
         }
+        if "searches" in self._options:
+            found["num_search_queries"] = int(_number(self._options["searches"]))
+        return found
 
     def whole(self) -> dict[str, Any]:
         """The answer as one chat completion."""
@@ -173,7 +186,8 @@ class Behaviour:
         return [*chunks, b"data: [DONE]\n\n"]
 
     def _envelope(self, kind: str) -> dict[str, Any]:
-        return {"id": f"chatcmpl-{self.digest[:24]}", "object": kind, "created": 0, "model": self.kind}
+        tier = {"service_tier": self._options["tier"]} if "tier" in self._options else {}
+        return {"id": f"chatcmpl-{self.digest[:24]}", "object": kind, "created": 0, "model": self.kind, **tier}
 
     def _chunk(self, fields: dict[str, Any]) -> bytes:
         return b"data: " + encode({**self._envelope("chat.completion.chunk"), **fields}) + b"\n\n"

@@ -342,14 +342,16 @@ class Draft:
     @property
     def tokens_heard(self) -> int:
         """About how many tokens the model has said so far: four characters make one, or one event of a native upstream."""
-        if self._native:
-            return self._number
+        return self._number if self._native else -(-sum(map(len, self.texts_heard)) // 4)
+
+    @property
+    def texts_heard(self) -> list[str]:
+        """What the model has said so far; nothing of a native upstream's frames, which are passed on unread."""
         texts = [piece for entry in self._entries for piece in entry.pieces]
         parts = [
             p for e in self._entries for f in ("content", "summary") for p in e.item.get(f) or () if p is not e.part
         ]
-        texts += [part.get("text") or part.get("refusal") or "" for part in parts]
-        return -(-sum(map(len, texts)) // 4)
+        return texts + [part.get("text") or part.get("refusal") or "" for part in parts]
 
     def take(self) -> list[Frame]:
         """The frames since the last time."""

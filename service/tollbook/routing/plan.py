@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from tollbook.call import Reason
-from tollbook.config import Deployment
+from tollbook.config import Deployment, Route
 from tollbook.errors import RateLimited, UpstreamError
 
 from .health import Health
@@ -27,6 +27,8 @@ class Wishes:
 
     owner: str | None = None
     """The id of the deployment to ask first: the one that made what this call follows."""
+    owner_fell_back: bool = False
+    """Whether the owner answered for the model asked for: then it is looked for among that model's fallbacks, too."""
     stream: bool = False
     num_retries: int | None = None
     fallbacks: tuple[str, ...] | None = None
@@ -34,6 +36,8 @@ class Wishes:
 
 
 NO_WISHES = Wishes()
+
+_LISTS: tuple[Next, ...] = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 
 
 class Choice:
@@ -100,6 +104,8 @@ class Plan:
         self._models = {pool.route.name}
         self._queue: list[str] | None = None
         self._hedge: tuple[Health, Choice] | None = None
+        self._away = False
+        """Whether the attempt under way is at the owner, elsewhere than at the model asked for."""
 
     def next(self, error: UpstreamError | None) -> Choice | None:
         """Where to try next after `error` (None: nothing was tried yet), or None: it is over.
@@ -110,13 +116,17 @@ class Plan:
             if error is None:
                 return self._first()
             verdict = POLICY[error.kind]
+            if self._away:
+                self._away = False
+                return self._here("fallback") if verdict.then != "nothing" else None
             found = self._retry() if verdict.again or verdict.elsewhere else None
             return found or self._fall_back(verdict.then)
 
     def hedge(self) -> Choice | None:
         """A second attempt beside the one under way, at another deployment of its model that is ready; once in a call."""
         with self._router.lock:
-            health = self._pool.ready(self._situation(), {h for h, _ in self._tried}) if self._hedge is None else None
+            tried = {health for health, _ in self._tried}
+            health = self._pool.ready(self._situation(), tried) if self._hedge is None and not self._away else None
             if health is None:
                 return None
             choice = Choice(self._router, health, "hedge", 0.0, stream=self._wishes.stream)
@@ -124,22 +134,53 @@ class Plan:
             return choice
 
     def _first(self) -> Choice:
-        situation = self._situation()
         owner = self._wishes.owner
         if owner is not None:
+            now = self._situation().now
             for health in self._pool.healths:
-                if health.deployment.id == owner and health.free_at <= situation.now:
+                if health.deployment.id == owner and health.free_at <= now:
                     return self._attempt(health, "initial")
+            if self._wishes.owner_fell_back and (away := self._among_fallbacks(owner)) is not None:
+                name, health = away
+                if health.free_at <= now:
+                    self._models.add(name)
+                    self._away = True
+                    return Choice(self._router, health, "initial", 0.0, stream=self._wishes.stream)
+        return self._here("initial")
+
+    def _among_fallbacks(self, owner: str) -> tuple[str, Health] | None:
+        """The owner, where it serves one of the models that may follow the one asked for, with that model's name."""
+        if not self._settings.max_fallbacks:
+            return None
+        seen = {self._pool.route.name}
+        queue = [self._pool.route]
+        while queue:
+            route = queue.pop(0)
+            for then in _LISTS:
+                for name in self._after(then, route):
+                    pool = self._router.find(name)
+                    if pool is None or pool.route.name in seen:
+                        continue
+                    seen.add(pool.route.name)
+                    queue.append(pool.route)
+                    for health in pool.healths:
+                        if health.deployment.id == owner:
+                            return pool.route.name, health
+        return None
+
+    def _here(self, reason: Reason) -> Choice:
+        """The first attempt at the model asked for."""
+        situation = self._situation()
         ready = self._pool.ready(situation)
         if ready is not None:
-            return self._attempt(ready, "initial")
+            return self._attempt(ready, reason)
         # Nobody is ready here: a fallback that is comes before one that cools.
         elsewhere = self._fall_back("fallbacks", cooling=False)
         if elsewhere is not None:
             return elsewhere
         cooling = self._pool.any(situation)
         if cooling is not None:
-            return self._attempt(cooling, "initial")
+            return self._attempt(cooling, reason)
         wait = self._pool.free_at() - situation.now
         raise RateLimited(
             f"All deployments of '{self._pool.route.name}' are at their limits.",
@@ -179,7 +220,7 @@ class Plan:
         """The next model with a deployment that is ready, else (`cooling`) with one that may be asked at all."""
         if then == "nothing":
             return None
-        self._queue = list(dict.fromkeys([*self._after(then), *(self._queue or ())]))
+        self._queue = list(dict.fromkeys([*self._after(then, self._pool.route), *(self._queue or ())]))
         if len(self._models) > self._settings.max_fallbacks:
             return None
         situation = self._situation()
@@ -194,9 +235,9 @@ class Plan:
                     return self._attempt(health, "fallback")
         return None
 
-    def _after(self, then: Next) -> Sequence[str]:
-        """The models that come after the present one, by the kind of failure. A client's own list is the whole list."""
-        wishes, route = self._wishes, self._pool.route
+    def _after(self, then: Next, route: Route) -> Sequence[str]:
+        """The models that come after a route's, by the kind of failure. A client's own list is the whole list."""
+        wishes = self._wishes
         if wishes.disable_fallbacks:
             return ()
         listed: Sequence[str] = getattr(route, then)

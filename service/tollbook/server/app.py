@@ -19,6 +19,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.response import Response
 from litestar.types import ASGIApp
 
+from tollbook import tokens
 from tollbook.access.allowances import Allowances
 from tollbook.access.keys import Keys
 from tollbook.books import Books
@@ -37,7 +38,7 @@ from tollbook.version import VERSION
 from . import admin, errors, routes
 from .answers import KEEP_ALIVE
 from .gate import Gate
-from .recovery import recovering
+from .recovery import recover
 from .reload import Reload, on_hangup
 
 _log = logging.getLogger("tollbook")
@@ -91,11 +92,13 @@ def create_app(
         gateway = Gateway(config, books=books, environment=environment, makers=makers, allowances=allowances)
         app.state.access, app.state.allowances, app.state.gateway = keys, allowances, gateway
         reload = Reload(gateway, book, keys, environment)
+        tokens.warm()
+        recovery = asyncio.create_task(recover(gateway, book, allowances, again=worker is not None))
         try:
-            async with recovering(allowances, store):
-                with on_hangup(lambda: gateway.books.later(reload())):
-                    yield
+            with on_hangup(lambda: gateway.books.later(reload())):
+                yield
         finally:
+            recovery.cancel()
             await gateway.close()
             await asyncio.to_thread(counts.close)
             if makers is not None:

@@ -1,49 +1,47 @@
-"""What a process that was killed had reserved is settled by the next one, by what the books say of its calls."""
+"""What killed processes had begun is booked by the next one, and what they had reserved is settled by what the books say."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from tollbook.access.allowances import Allowances
 from tollbook.errors import NotFound, Unavailable
-from tollbook.storage import Store
+from tollbook.gateway import Gateway
+from tollbook.pricing.book import PriceBook
 
-_PAUSE = 1.0
-"""Seconds until the books are asked again: the recorder of several workers starts beside them."""
+RECOVERY = 10.0
+"""Seconds between two looks for what killed workers had begun."""
 
-_log = logging.getLogger("tollbook.budget")
-
-
-@asynccontextmanager
-async def recovering(allowances: Allowances, store: Store) -> AsyncIterator[None]:
-    """Settle what was left behind, beside the first calls."""
-    task = asyncio.create_task(_recover(allowances, store))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
+_log = logging.getLogger("tollbook")
 
 
-async def _recover(allowances: Allowances, store: Store) -> None:
+async def recover(gateway: Gateway, prices: PriceBook, allowances: Allowances, *, again: bool) -> None:
+    """At the start, and `again` and again where other workers may be killed."""
+    await prices.ready()
+    unknown: set[str] | None = set() if again else None
+
     async def cost_of(call_id: str) -> int | None:
         try:
-            call = await store.call(call_id, None)
-        except NotFound:  # it ended before anything of it was booked
+            call = await gateway.books.store.call(call_id, None)
+        except NotFound:
             return None
         known: int = sum(attempt["cost"]["nano_usd"] or 0 for attempt in call["attempts"])
         return known
 
     while True:
         try:
-            settled = await allowances.recover(cost_of)
-        except Unavailable as failure:
-            _log.info("What was left behind cannot be settled yet: %s", failure.message)
-            await asyncio.sleep(_PAUSE)
-        else:
+            booked = await gateway.books.recover(gateway.config.deployments)
+            if booked:
+                _log.warning("%d calls of a killed process are booked, with estimated usage", booked)
+            # Another worker may be about to book a call that is in no books yet: it is waited for until the next look.
+            settled, missing = await allowances.recover(cost_of, given_up=unknown)
             if settled:
-                _log.warning("%d calls of a process that was killed are settled", settled)
-            return
+                _log.warning("%d calls of a killed process are settled", settled)
+            unknown = missing if again else None
+        except Unavailable as failure:
+            _log.warning("What killed processes had begun is not booked yet: %s", failure)
+        else:
+            if not again:
+                return
+        await asyncio.sleep(RECOVERY)

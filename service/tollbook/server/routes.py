@@ -10,7 +10,7 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.types import ASGIApp
 
 from tollbook.access.keys import Caller, Keys, presented
-from tollbook.access.owner import end_user, tags
+from tollbook.access.owner import end_user, tags, task
 from tollbook.call import Call, Operation
 from tollbook.errors import InvalidRequest, TollbookError, TooLarge
 from tollbook.gateway import Answer, Gateway
@@ -114,6 +114,7 @@ async def create_response(request: Asked) -> ASGIApp:
             body["stream"] = True
         call.end_user = end_user(body, request.headers, gateway.config.general.end_user_header)
         call.tags = tags(body, request.headers, caller.tags)
+        call.task = task(body)
         call.metadata = body.get("metadata") or {}
         if body.get("stream"):
             return gateway.stream(call, body, caller)

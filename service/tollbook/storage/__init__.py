@@ -10,11 +10,15 @@ absent, deleted and foreign are told alike. Three ways to get one:
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from tollbook.call import Call
+from tollbook.call import Attempt, Call
+
+if TYPE_CHECKING:
+    from .spending import Filters, Frame, Question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,22 @@ class Turn:
     response: dict[str, Any]
 
 
+@dataclass(slots=True)
+class Unfinished:
+    """A call that its process did not live to book. Attempts that had not ended have estimated usage."""
+
+    call: Call
+    heard: int
+    """When it was heard of last, in nanoseconds since 1970."""
+
+
+class Maker(NamedTuple):
+    """Who made something: a deployment, and the public model name that it answered for."""
+
+    deployment: str
+    model: str
+
+
 class Store(Protocol):
     """Where turns and calls are kept. Safe to use from several event loops and threads at once.
 
@@ -58,11 +78,27 @@ class Store(Protocol):
     code "storage_unavailable" (disk full, recorder down); it works again when the reason is gone.
     """
 
+    def begins(self, call: Call, attempt: Attempt, input_tokens: int) -> None:
+        """An attempt is about to be sent, with about so many tokens of input. Takes microseconds, never waits for a disk.
+
+        Should this process be killed (not: the machine), `unfinished` tells of the call. Raises `Unavailable` when the disk is
+        full: then nothing may be sent.
+        """
+
+    def heard(self, call: Call, attempt: Attempt, output_tokens: int) -> None:
+        """About so many tokens of its answer have come by now; told now and then."""
+
+    def unfinished(self) -> AsyncIterator[Unfinished]:
+        """Calls that processes which are gone had begun and that are not in the books: whoever iterates records them.
+
+        Each is told to one caller only, and again to another if that one does not come to the end.
+        """
+
     async def record(self, call: Call, turn: Turn | None) -> None:
         """Keep a finished call, and the turn it made if there is one.
 
         Durable, and visible to every lookup, when it returns. Recording a response id again supersedes its turn;
-        recording a call id again supersedes its facts: nothing is ever counted twice.
+        recording a call id again changes nothing: what is in the ledger stays, and nothing is counted twice.
         """
 
     async def turn(self, response_id: str, key_id: str | None) -> Turn:
@@ -85,6 +121,15 @@ class Store(Protocol):
 
     async def calls(self, *, key_id: str | None, limit: int, before: str | None) -> list[dict[str, Any]]:
         """Calls, newest first, as `call` tells them. `before` is the id of the last call of the page before."""
+
+    async def spend(self, question: Question, key_id: str | None) -> list[dict[str, Any]]:
+        """What was spent: for each group its names and `spending.MEASURES`, the dearest first."""
+
+    async def frame(self, name: Frame, filters: Filters, key_id: str | None) -> bytes:
+        """Rows for reports, as an Arrow IPC stream: of the view `spend`, or rolled-up hours."""
+
+    async def progress(self) -> dict[str, str | None]:
+        """How far hours are `rolled` and days `sealed`: times in ISO 8601, UTC without a zone."""
 
     async def close(self) -> None:
         """Bring everything recorded into the tables and let go of the files. Closing twice is closing once."""

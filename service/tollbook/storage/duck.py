@@ -1,15 +1,13 @@
 """The tables: one DuckDB file, open to one process, readable by anybody's notebook when that process is gone.
 
-No PRIMARY KEY and no index: rows arrive in the order of time and every lookup that can carries a bound on time, which
-DuckDB's zone maps turn into a few milliseconds; secondary indexes are where its corruption reports sit
-(https://github.com/duckdb/duckdb/issues/23788). Money is BIGINT nano-USD, times are UTC.
+`schema.py` has what they are.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -22,85 +20,15 @@ from tollbook.responses.ids import time_of
 
 from . import facts
 from .pack import HEAD, Kept
-
-SCHEMA = 1
-"""The version of the tables; `schema_version` in the file holds the one that made it."""
+from .progress import touch
+from .rollup import full
+from .schema import TURNS, prepare
 
 _HOUR = 3_600_000_000_000
 _SLACK = timedelta(hours=1)
 """Between the time in an id and the time in its row: both are ours, made at different points of one call."""
 
-
-def _table(name: str, columns: Iterable[facts.Column]) -> str:
-    return f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(f'{column.name} {column.type}' for column in columns)})"
-
-
-_TURNS = (
-    # A number of eight bytes to look for: a scan for it reads a seventh of what a scan for the id would, and the ids
-    # of native upstreams carry no time.
-    facts.Column("response_hash", "BIGINT"),
-    facts.Column("response_id", "TEXT"),
-    facts.Column("previous_response_id", "TEXT"),
-    facts.Column("session_id", "TEXT"),
-    facts.Column("session_started_ns", "BIGINT"),
-    facts.Column("number", "BIGINT"),
-    facts.Column("key_id", "TEXT"),
-    facts.Column("call_id", "TEXT"),
-    facts.Column("trace_id", "TEXT"),
-    facts.Column("span_id", "TEXT"),
-    facts.Column("model", "TEXT"),
-    facts.Column("deployment", "TEXT"),
-    facts.Column("provider", "TEXT"),
-    facts.Column("native", "BOOLEAN"),
-    facts.Column("created_ns", "BIGINT"),
-    facts.Column("status", "TEXT"),
-    facts.Column("recorded_ns", "BIGINT"),
-)
-
-_INPUT, _OUTPUT = (
-    " + ".join(f"attempts.{name}_tokens" for name in names)
-    for names in (
-        (
-            "uncached_input",
-            "cache_read",
-            "cache_write",
-            "cache_write_1h",
-            "audio_input",
-            "image_input",
-            "cache_read_audio",
-        ),
-        ("visible_output", "reasoning", "audio_output", "image_output"),
-    )
-)
-
-_SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT)",
-    _table("calls", facts.CALLS),
-    _table("attempts", facts.ATTEMPTS),
-    _table("cost_lines", facts.COST_LINES),
-    # `content` is zstd (request, input items, response): see pack.py. BLOB, for VARCHAR refuses lone surrogates.
-    _table("turns", _TURNS).removesuffix(")") + ", content BLOB)",
-    "CREATE TABLE IF NOT EXISTS deletions (response_id TEXT, key_id TEXT, deleted_ns BIGINT)",
-    "CREATE TABLE IF NOT EXISTS marks (journal TEXT, sequence BIGINT)",
-    f"""CREATE OR REPLACE VIEW spend AS
-        -- One row per attempt with the call it served; a call that reached no upstream has one row without an attempt.
-        SELECT calls.started, calls.id AS call_id, calls.operation, calls.outcome, calls.status, calls.stream,
-            calls.key_id, calls.key_alias, calls.team, calls.end_user, calls.tags, calls.model,
-            calls.response_id, calls.session_id, calls.trace_id,
-            attempts.number AS attempt, attempts.reason, attempts.deployment, attempts.provider,
-            coalesce(attempts.served_model, attempts.model) AS upstream_model, attempts.service_tier,
-            attempts.outcome AS attempt_outcome, attempts.error_kind,
-            {_INPUT} AS input_tokens,
-            attempts.cache_read_tokens,
-            {_OUTPUT} AS output_tokens,
-            attempts.reasoning_tokens, attempts.usage_source,
-            attempts.cost_status, attempts.cost_nano, attempts.cost_nano::DECIMAL(19, 0) * 0.000000001 AS cost_usd,
-            attempts.price_version, attempts.price_source,
-            date_diff('microsecond', calls.started, calls.ended) / 1000.0 AS duration_ms,
-            date_diff('microsecond', calls.started, calls.first_output) / 1000.0 AS first_output_ms
-        FROM calls LEFT JOIN attempts ON attempts.call_id = calls.id""",  # noqa: S608 - of our own column names
-)
-
+_LEDGER = ", ".join(column.name for column in facts.LEDGER)
 _HEAD = ", ".join({"session_started": "session_started_ns", "created": "created_ns"}.get(name, name) for name in HEAD)
 
 
@@ -108,9 +36,13 @@ class Row(NamedTuple):
     """An entry on its way into the tables."""
 
     recorded: int
-    facts: facts.Rows
+    ledger: Sequence[facts.Row]
     head: Sequence[Any] | None
     content: bytes | None
+
+    @property
+    def call_id(self) -> str:
+        return str(self.ledger[0][_ID])
 
 
 class Link(NamedTuple):
@@ -146,26 +78,12 @@ class Tables:
         finally:
             os.umask(umask)
         try:
-            self._prepare(connection)
+            prepare(connection, name=str(self._path))
         except BaseException:
             connection.close()
             raise
         self._seal()
         return connection
-
-    def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
-        connection.execute(_SCHEMA[0])
-        found = connection.execute("SELECT max(version) FROM schema_version").fetchall()[0][0]
-        if found is not None and found > SCHEMA:
-            raise ConfigError(
-                f"{self._path} was written by a newer Tollbook: its tables have version {found}, this one knows {SCHEMA}."
-            )
-        if found is None:
-            connection.begin()
-            for statement in _SCHEMA[1:]:
-                connection.execute(statement)
-            connection.execute("INSERT INTO schema_version VALUES (?)", [SCHEMA])
-            connection.commit()
 
     def _seal(self) -> None:
         """DuckDB makes its write-ahead log anew after each checkpoint, under the umask of the process."""
@@ -191,8 +109,13 @@ class Tables:
         with closing(self._connection.cursor()) as cursor:
             return cursor.execute(query, parameters).fetchall()
 
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of its own, to be closed."""
+        return self._connection.cursor()
+
     @contextmanager
-    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor whose work is committed at the end, or undone."""
         with closing(self._connection.cursor()) as cursor:
             cursor.begin()
             try:
@@ -219,15 +142,18 @@ class Tables:
 
         Answers the rows whose turns stand in the tables now: not the deleted, not those of which a newer one is there.
         """
-        calls = {row.facts.call[0]: row for row in sorted(rows, key=_recorded)}
+        calls: dict[str, Row] = {}
+        for row in sorted(rows, key=_recorded):
+            calls.setdefault(row.call_id, row)  # what is in the ledger stays as it was booked first
         turns = {row.head[0]: row for row in sorted(rows, key=_recorded) if row.head is not None}
-        with self._transaction() as cursor:
-            new_calls = _supersede_calls(cursor, calls)
+        with self.transaction() as cursor:
+            new_calls = _new_calls(cursor, calls)
             new_turns = _supersede_turns(cursor, turns)
-            _append(cursor, "calls", [row.facts.call for row in new_calls])
-            _append(cursor, "attempts", [each for row in new_calls for each in row.facts.attempts])
-            _append(cursor, "cost_lines", [each for row in new_calls for each in row.facts.cost_lines])
-            _append(cursor, "turns", [_turn_row(row.head, row) for row in new_turns if row.head is not None])
+            _append(cursor, "ledger", facts.LEDGER, [each for row in new_calls for each in row.ledger])
+            new = [_turn_row(row.head, row) for row in new_turns if row.head is not None]
+            _append(cursor, "turns", (*TURNS, _CONTENT), new)
+            if new_calls:
+                touch(cursor, {full(each[_STARTED]) for row in new_calls for each in row.ledger})
             cursor.execute("DELETE FROM marks WHERE journal = ?", [journal])
             cursor.execute("INSERT INTO marks VALUES (?, ?)", [journal, sequence])
         return new_turns
@@ -235,7 +161,7 @@ class Tables:
     def delete(self, response_id: str, key_id: str | None, now: int) -> bool:
         """Remove a turn and leave a tombstone, durably. False when there was none."""
         where, values = _identified(response_id, key_id)
-        with self._transaction() as cursor:
+        with self.transaction() as cursor:
             found = cursor.execute(f"SELECT key_id FROM turns WHERE {where}", values).fetchall()  # noqa: S608
             if not found:
                 return False
@@ -246,7 +172,7 @@ class Tables:
     def expire(self, before: int) -> None:
         """Remove turns that were made before a time (nanoseconds); calls stay."""
         if self.read("SELECT 1 FROM turns WHERE created_ns < ? LIMIT 1", [before]):
-            with self._transaction() as cursor:
+            with self.transaction() as cursor:
                 cursor.execute("DELETE FROM turns WHERE created_ns < ?", [before])
 
     # Reading
@@ -291,9 +217,9 @@ class Tables:
         )
         return {row[1]: Kept(row[1:], row[0]) for row in rows}
 
-    def call(self, call_id: str, key_id: str | None) -> facts.Rows | None:
+    def call(self, call_id: str, key_id: str | None) -> list[facts.Row] | None:
         """The rows of one call, if the key may see it."""
-        query = "SELECT * FROM calls WHERE id = ? AND (? OR key_id = ?)"
+        query = f"SELECT {_LEDGER} FROM ledger WHERE call_id = ? AND (? OR key_id = ?)"  # noqa: S608
         values = [call_id, key_id is None, key_id]
         found: list[tuple[Any, ...]] = []
         milliseconds = time_of(call_id)
@@ -301,35 +227,40 @@ class Tables:
         if near is not None:
             found = self.read(f"{query} AND started BETWEEN ? AND ?", [*values, near - _SLACK, near + _SLACK])
         found = found or self.read(query, values)
-        return self._with_attempts(found)[0] if found else None
+        return [list(row) for row in found] or None
 
-    def calls(self, *, key_id: str | None, limit: int, before: str | None) -> list[facts.Rows] | None:
-        """Calls, newest first, older than `before`; None when `before` is not there."""
-        query, values = "SELECT * FROM calls WHERE (? OR key_id = ?)", [key_id is None, key_id]
+    def calls(self, *, key_id: str | None, limit: int, before: str | None) -> list[list[facts.Row]] | None:
+        """The rows of calls, newest first, older than `before`; None when `before` is not there."""
+        query = f"SELECT {_LEDGER} FROM ledger WHERE answered AND (? OR key_id = ?)"  # noqa: S608
+        values: list[Any] = [key_id is None, key_id]
         if before is not None:
             last = self.call(before, key_id)
             if last is None:
                 return None
-            query += " AND (started < ? OR (started = ? AND id < ?))"
-            values += [last.call[1], last.call[1], before]
-        return self._with_attempts(self.read(f"{query} ORDER BY started DESC, id DESC LIMIT ?", [*values, limit]))
+            query += " AND (started < ? OR (started = ? AND call_id < ?))"
+            values += [last[0][_STARTED], last[0][_STARTED], before]
+        found = self.read(f"{query} ORDER BY started DESC, call_id DESC LIMIT ?", [*values, limit])
+        return self._with_attempts([list(row) for row in found])
 
-    def _with_attempts(self, calls: list[tuple[Any, ...]]) -> list[facts.Rows]:
-        attempts: dict[str, list[list[Any]]] = {}
-        lines: dict[str, list[list[Any]]] = {}
-        if calls:
-            started = [row[1] for row in calls]
-            where = "WHERE call_started BETWEEN ? AND ? AND call_id IN (SELECT unnest(?))"
-            values = [min(started), max(started), [row[0] for row in calls]]
-            for row in self.read(f"SELECT * FROM attempts {where} ORDER BY number", values):  # noqa: S608
-                attempts.setdefault(row[_ATTEMPT_CALL], []).append(list(row))
-            for row in self.read(f"SELECT * FROM cost_lines {where} ORDER BY attempt, rowid", values):  # noqa: S608
-                lines.setdefault(row[_LINE_CALL], []).append(list(row))
-        return [facts.Rows(list(row), attempts.get(row[0], []), lines.get(row[0], [])) for row in calls]
+    def _with_attempts(self, answered: list[facts.Row]) -> list[list[facts.Row]]:
+        """The rows that answered, each with the other attempts of its call."""
+        several = [row for row in answered if row[_ATTEMPTS] > 1]
+        others: dict[str, list[facts.Row]] = {}
+        if several:
+            started = [row[_STARTED] for row in several]
+            query = (
+                f"SELECT {_LEDGER} FROM ledger WHERE NOT answered"  # noqa: S608
+                " AND started BETWEEN ? AND ? AND call_id IN (SELECT unnest(?))"
+            )
+            for row in self.read(query, [min(started), max(started), [row[_ID] for row in several]]):
+                others.setdefault(row[_ID], []).append(list(row))
+        return [[row, *others.get(row[_ID], ())] for row in answered]
 
 
-_ATTEMPT_CALL = [column.name for column in facts.ATTEMPTS].index("call_id")
-_LINE_CALL = [column.name for column in facts.COST_LINES].index("call_id")
+_ID, _STARTED, _ATTEMPTS = (
+    [column.name for column in facts.LEDGER].index(name) for name in ("call_id", "started", "attempts")
+)
+_CONTENT = facts.Column("content", "TEXT")
 _CREATED = HEAD.index("created")
 
 
@@ -356,37 +287,27 @@ def _turn_row(head: Sequence[Any], row: Row) -> tuple[Any, ...]:
     return (_hash(head[0]), *head, row.recorded, row.content)
 
 
-def _append(cursor: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Sequence[Any]]) -> None:
+def _append(
+    cursor: duckdb.DuckDBPyConnection, table: str, columns: Sequence[facts.Column], rows: Sequence[Sequence[Any]]
+) -> None:
     if rows:
-        appender = cursor.appender(table)
+        appender = cursor.appender(table, columns=[column.name for column in columns])
         # Not all at once: the appender holds the interpreter meanwhile, and an event loop may be waiting for it.
         for start in range(0, len(rows), 16):
             appender.append_rows(rows[start : start + 16])
         appender.flush()
 
 
-def _supersede_calls(cursor: duckdb.DuckDBPyConnection, calls: dict[str, Row]) -> list[Row]:
-    """The calls that are to be added, after making room for those that stand there in an older version."""
-    since = min(row.facts.call[1] for row in calls.values())
-    standing = dict(
-        cursor.execute(
-            "SELECT id, max(recorded_ns) FROM calls WHERE started >= ? AND id IN (SELECT unnest(?)) GROUP BY id",
-            [since, list(calls)],
+def _new_calls(cursor: duckdb.DuckDBPyConnection, calls: dict[str, Row]) -> list[Row]:
+    """The calls that the ledger does not have yet."""
+    since = min(row.ledger[0][_STARTED] for row in calls.values())
+    standing = {
+        row[0]
+        for row in cursor.execute(
+            "SELECT call_id FROM ledger WHERE started >= ? AND call_id IN (SELECT unnest(?))", [since, list(calls)]
         ).fetchall()
-    )
-    new = [row for identifier, row in calls.items() if standing.get(identifier, -1) < row.recorded]
-    stale = [row.facts.call[0] for row in new if row.facts.call[0] in standing]
-    if stale:
-        for table, identifier, started in (
-            ("calls", "id", "started"),
-            ("attempts", "call_id", "call_started"),
-            ("cost_lines", "call_id", "call_started"),
-        ):
-            cursor.execute(
-                f"DELETE FROM {table} WHERE {started} >= ? AND {identifier} IN (SELECT unnest(?))",  # noqa: S608
-                [since, stale],
-            )
-    return new
+    }
+    return [row for identifier, row in calls.items() if identifier not in standing]
 
 
 def _supersede_turns(cursor: duckdb.DuckDBPyConnection, turns: dict[str, Row]) -> list[Row]:

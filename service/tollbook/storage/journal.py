@@ -29,8 +29,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports.zstd import ZstdCompressor
 
-FORMAT = 1
-"""Of the file's table and of what its blobs hold; a file with a newer one is left alone."""
+FORMAT = 2
+"""Of the file's table and of what its blobs hold (`facts.FORMAT`); a file with a newer one is left alone."""
 
 GROUP = 256
 """Entries that share one commit at most."""
@@ -142,6 +142,8 @@ class JournalFile:
             self.uuid, version = self._connection.execute("SELECT uuid, format FROM identity").fetchone()
             if version > FORMAT:
                 raise NewerFormat(f"it has format {version}, this Tollbook knows {FORMAT}")
+            if writer and version < FORMAT:  # its older entries stay what they are
+                self._connection.execute("UPDATE identity SET format = ?", (FORMAT,))
         except BaseException:
             self._connection.close()
             raise
@@ -182,8 +184,8 @@ class JournalFile:
         return self._one("response_id = ? AND +sequence > ? ORDER BY +sequence DESC", response_id, after)
 
     def call(self, call_id: str, after: int) -> Written | None:
-        """The last entry above a sequence number that holds this call; without an index, for it is seldom asked."""
-        return self._one("call_id = ? AND sequence > ? ORDER BY sequence DESC", call_id, after)
+        """The first entry above a sequence number that holds this call; without an index, for it is seldom asked."""
+        return self._one("call_id = ? AND sequence > ? ORDER BY sequence", call_id, after)
 
     def _one(self, where: str, identifier: str, after: int) -> Written | None:
         query = f"SELECT * FROM entries WHERE {where} LIMIT 1"  # noqa: S608 - of our own words

@@ -12,6 +12,7 @@ from typing import Any
 
 from tollbook.errors import Unavailable
 
+from .intents import Intents
 from .journal import Journal, journals_path, make_directory
 from .journaled import JournaledStore, T
 from .recent import RECENT
@@ -41,10 +42,10 @@ class LocalStore(JournaledStore):
             # The tables first: whoever is refused there must not leave a journal behind.
             recorder = Recorder(directory, retention_days=retention_days, recent=recent)
             journal = Journal(journals_path(directory) / f"{worker}.sqlite")
-        super().__init__(journal, content=content)
+        super().__init__(journal, directory=directory, worker=worker, content=content)
         self._recorder = recorder
         self._lookups = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="tollbook-lookup")
-        self._finish = weakref.finalize(self, _finish, os.getpid(), journal, recorder, self._lookups)
+        self._finish = weakref.finalize(self, _finish, os.getpid(), journal, recorder, self._lookups, self._intents)
 
     async def _ask(self, read: Callable[[Any], T], verb: str, *arguments: Any) -> T:
         if not self._finish.alive:
@@ -56,10 +57,14 @@ class LocalStore(JournaledStore):
         await asyncio.to_thread(self._finish)
 
 
-def _finish(process: int, journal: Journal, recorder: Recorder, lookups: ThreadPoolExecutor) -> None:
+def _finish(
+    process: int, journal: Journal, recorder: Recorder, lookups: ThreadPoolExecutor, intents: Intents | None
+) -> None:
     if os.getpid() != process:  # a fork's copy: the files, and what is in them, are the parent's
         return
     lookups.shutdown(wait=True)
     journal.stop()
     recorder.close()
     journal.close()
+    if intents is not None:
+        intents.close()

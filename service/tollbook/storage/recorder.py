@@ -11,8 +11,9 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,14 @@ import duckdb
 
 from tollbook.errors import ConfigError, NotFound
 
-from . import facts, pack
+from . import facts, pack, spending
 from .duck import Link, Row, Tables
 from .journal import JournalFile, Written, journals_path, unavailable
 from .pack import Kept
+from .progress import ROLLED, SEALED
 from .recent import RECENT, Recent
+from .reports import Reports
+from .spending import Frame
 
 _log = logging.getLogger("tollbook.storage")
 
@@ -36,6 +40,9 @@ TRIM = 1.0
 
 RETENTION = 3600.0
 """Seconds between two removals of old content."""
+
+ROLLING = 60.0
+"""Seconds between two looks for hours to roll and days to seal."""
 
 BATCH_ROWS, BATCH_BYTES = 1000, 16 * 2**20
 """Of one transaction."""
@@ -65,6 +72,7 @@ class Recorder:
         self._directory = directory
         self._retention_days = retention_days
         self._tables = Tables(None if directory is None else tables_path(directory))
+        self._reports = Reports(self._tables)
         self._journals: dict[Path | None, JournalFile] = {} if journal is None else {None: journal}
         self._refused: set[Path] = set()
         self._marks = self._tables.marks()
@@ -73,7 +81,7 @@ class Recorder:
         self._recent = Recent(recent)
         self._writing = threading.Lock()
         self._listing = threading.Lock()
-        self._trimmed = self._expired = 0.0
+        self._trimmed = self._expired = self._rolled = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tollbook-recorder", daemon=True)
         self._thread.start()
@@ -103,6 +111,7 @@ class Recorder:
                     self._drain()
                     self._trim_now_and_then()
                     self._expire_now_and_then()
+                self._roll_now_and_then()
                 pause = INTERVAL
             except Exception as error:  # whatever it is, the entries are safe in their journals and the next try may do
                 pause = min(pause * 2, 10.0)
@@ -154,6 +163,20 @@ class Recorder:
             self._expired = time.monotonic()
             self._tables.expire(before=time.time_ns() - int(self._retention_days * _DAY))
             self._recent.clear()
+
+    def _roll_now_and_then(self) -> None:
+        if self._rolled and time.monotonic() - self._rolled < ROLLING:
+            return
+        while not self._stopping.is_set():  # step by step: whoever waits to write comes between
+            with self._writing:
+                if not self._step():
+                    break
+        self._rolled = time.monotonic()
+
+    def _step(self) -> bool:
+        now = datetime.now(UTC).replace(tzinfo=None)
+        rolled = self._reports.roll(now)
+        return rolled or (self._directory is not None and self._reports.seal(self._directory, now))
 
     def _files(self) -> list[JournalFile]:
         """All journals there are by now, opened."""
@@ -215,6 +238,24 @@ class Recorder:
             raise NotFound(f"No call found with id '{before}'.", param="before")
         return [facts.to_json(rows) for rows in found]
 
+    def spend(self, question: Mapping[str, Any], key_id: str | None) -> list[dict[str, Any]]:
+        """What was spent, as a `spending.Question` asks."""
+        self.drain()
+        with _storage():
+            return self._reports.spend(_question(question), key_id)
+
+    def frame(self, name: Frame, filters: Mapping[str, Any], key_id: str | None) -> bytes:
+        """Rows for reports, as Arrow IPC."""
+        self.drain()
+        with _storage():
+            return self._reports.frame(name, spending.Filters(**filters), key_id)
+
+    def progress(self) -> dict[str, str | None]:
+        """How far hours are rolled and days sealed."""
+        with _storage():
+            found = {name: self._reports.progress(name) for name in (ROLLED, SEALED)}
+        return {name: None if until is None else until.isoformat() for name, until in found.items()}
+
     def _turn(self, response_id: str, key_id: str | None) -> Kept | None:
         return self._near(response_id, key_id) or self._tables.turn(response_id, key_id)
 
@@ -232,12 +273,13 @@ class Recorder:
             kept = Kept(pack.unpack_head(last.head), last.content)
         return kept if kept is not None and key_id in (None, kept.head[_KEY]) else None
 
-    def _call(self, call_id: str, key_id: str | None) -> facts.Rows | None:
-        last = self._last(journal.call(call_id, self._marks.get(journal.uuid, 0)) for journal in self._files())
-        if last is None:
+    def _call(self, call_id: str, key_id: str | None) -> list[facts.Row] | None:
+        found = (journal.call(call_id, self._marks.get(journal.uuid, 0)) for journal in self._files())
+        first = min((each for each in found if each is not None), key=lambda each: each.recorded, default=None)
+        if first is None:
             return self._tables.call(call_id, key_id)
-        rows = _row(last).facts
-        return rows if key_id in (None, rows.call[_CALL_KEY]) else None
+        rows = list(_row(first).ledger)
+        return rows if key_id in (None, rows[0][_CALL_KEY]) else None
 
     @staticmethod
     def _last(found: Iterable[Written | None]) -> Written | None:
@@ -274,7 +316,7 @@ class Recorder:
 
 _KEY = pack.HEAD.index("key_id")
 _PREVIOUS = pack.HEAD.index("previous_response_id")
-_CALL_KEY = [column.name for column in facts.CALLS].index("key_id")
+_CALL_KEY = [column.name for column in facts.LEDGER].index("key_id")
 
 
 def _row(entry: Written) -> Row:
@@ -284,6 +326,11 @@ def _row(entry: Written) -> Row:
         None if entry.head is None else pack.unpack_head(entry.head),
         entry.content,
     )
+
+
+def _question(told: Mapping[str, Any]) -> spending.Question:
+    filters = spending.Filters(**told["filters"])
+    return spending.Question(**{**told, "filters": filters, "by": tuple(told["by"])})
 
 
 def _missing(response_id: str) -> NotFound:

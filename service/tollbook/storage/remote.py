@@ -25,7 +25,7 @@ from tollbook.errors import ConfigError, NotFound, TollbookError, Unavailable
 from .journal import Journal, journals_path, make_directory
 from .journaled import JournaledStore, T
 
-VERBS = frozenset({"turn", "chain", "delete", "call", "calls"})
+VERBS = frozenset({"turn", "chain", "delete", "call", "calls", "spend", "frame", "progress"})
 PATIENCE = 30.0
 """Seconds that a worker waits for an answer."""
 
@@ -40,7 +40,8 @@ class RemoteStore(JournaledStore):
 
     def __init__(self, directory: Path, *, worker: str, content: bool) -> None:
         make_directory(directory)
-        super().__init__(Journal(journals_path(directory) / f"{worker}.sqlite"), content=content)
+        journal = Journal(journals_path(directory) / f"{worker}.sqlite")
+        super().__init__(journal, directory=directory, worker=worker, content=content)
         self._directory = directory
 
     async def _ask(self, read: Callable[[Any], T], verb: str, *arguments: Any) -> T:
@@ -65,6 +66,8 @@ class RemoteStore(JournaledStore):
 
     async def close(self) -> None:
         await asyncio.to_thread(self._journal.close)
+        if self._intents is not None:
+            self._intents.close()
 
 
 def _read(answer: bytes, read: Callable[[Any], T]) -> T:
