@@ -21,8 +21,10 @@ class Latencies:
     failed: int
 
 
-async def run(url: str, model: str, *, stream: bool, requests: int, clients: int, key: str = "") -> Latencies:
-    """Send `requests` and wait for all of every answer."""
+async def run(
+    url: str, model: str, *, stream: bool, requests: int, clients: int, key: str = "", rate: float | None = None
+) -> Latencies:
+    """Send `requests` and wait for all of every answer; at most `rate` begin in a second."""
     body = json.dumps({"model": model, "input": "Say something short.", "stream": stream}).encode()
     headers = {"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}
     times: list[float] = []
@@ -31,7 +33,9 @@ async def run(url: str, model: str, *, stream: bool, requests: int, clients: int
 
     async def client(session: aiohttp.ClientSession) -> None:
         nonlocal failed
-        for _ in left:
+        for number in left:
+            if rate is not None:
+                await asyncio.sleep(max(began + number / rate - time.perf_counter(), 0))
             start = time.perf_counter()
             async with session.post(url, data=body, headers=headers) as answer:
                 content = await answer.read()

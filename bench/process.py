@@ -28,17 +28,29 @@ def free_port() -> int:
 class Server:
     """A process that answers on a loopback port; ended with the block."""
 
-    def __init__(self, arguments: Sequence[str], port: int, *, environment: Mapping[str, str], path: str) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        port: int,
+        *,
+        environment: Mapping[str, str],
+        path: str,
+        stdout: str | None = None,
+    ) -> None:
         self._arguments = [sys.executable, *arguments]
         self._environment = {**os.environ, **environment}
         self._path = path
+        self._stdout = stdout
         self.port = port
         self.seconds_to_start = 0.0
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         began = time.perf_counter()
-        self._process = subprocess.Popen(self._arguments, env=self._environment)
+        where = None if self._stdout is None else os.open(self._stdout, os.O_WRONLY)
+        self._process = subprocess.Popen(self._arguments, env=self._environment, stdout=where)
+        if where is not None:
+            os.close(where)
         while True:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{self.port}{self._path}", timeout=1).close()

@@ -66,6 +66,19 @@ async def test_it_is_priced_by_the_dearest_place_whose_price_is_known(books: Boo
     assert bound(books, route(unknown), request, history, DEFAULT).cost == 0
 
 
+async def test_a_tier_that_was_asked_for_and_the_standard_one_both_count(books: Books) -> None:
+    place = route(price(0, 2, output_cost_per_token_priority=5e-6, input_cost_per_token_priority=0.0))
+    request = {"input": "", "max_output_tokens": 100}
+    history = History(books.store, None)
+
+    costs = [
+        bound(books, place, {**request, "service_tier": tier}, history, DEFAULT).cost
+        for tier in ("default", "priority", "flex", None)
+    ]
+
+    assert costs == [200_000, 500_000, 200_000, 200_000]
+
+
 async def test_a_deployment_may_preset_how_much_is_answered(books: Books) -> None:
     places = route(price(0, 1, max_output_tokens=300), price(0, 1, max_output_tokens=200))
 

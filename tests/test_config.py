@@ -322,7 +322,7 @@ def test_prices_are_numbers_by_the_names_of_the_price_map(load: Any, wrong: Any)
         "input_cost_per_token_above_200k_tokens_flex": 0.0,
     }
     assert 'Did you mean "input_cost_per_token"?' in wrong(one("input_cost_per_tokn: 1"))
-    assert "own prices need output_cost_per_token, too" in wrong(one("input_cost_per_token: 1"))
+    assert "own prices need output_cost_per_token, too" in wrong(one("input_cost_per_token: 1e-6"))
     assert "expected a number, got text" in wrong(one("input_cost_per_token: cheap\n      output_cost_per_token: 1"))
     assert "must be at least 0" in wrong(one("input_cost_per_token: -1\n      output_cost_per_token: 1"))
 

@@ -17,14 +17,14 @@ ROOT = Path(__file__).parents[1]
 SOURCES = [ROOT / "service", ROOT / "analytics", ROOT / "dashboard"]
 
 LAYERS: list[set[str]] = [
-    {"errors", "version"},
+    {"errors", "notices", "version"},
     {"transport", "auth"},
     {"responses"},
     {"config"},
     {"call"},
     {"dialects"},
     {"providers", "pricing", "telemetry", "storage", "routing", "access"},
-    {"upstream", "attachments", "tokens", "books"},
+    {"upstream", "attachments", "tokens", "units", "books"},
     {"history", "stored", "wishes", "continuity", "continuation", "trial"},
     {"hedge", "bounds", "drain"},
     {"gateway"},
@@ -51,6 +51,8 @@ HOMES: dict[str, set[str]] = {
     "nanoarrow": {"storage"},
     "psycopg": {"storage"},
     "opentelemetry": {"telemetry"},
+    "urllib3": {"telemetry"},
+    "grpc": {"telemetry"},
     "polars": {"tollbook_analytics", "tollbook_dashboard"},
     "streamlit": {"tollbook_dashboard"},
     "altair": {"tollbook_dashboard"},

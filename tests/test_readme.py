@@ -27,6 +27,7 @@ PAGES = [
     "docs/routes.md",
     "docs/keys.md",
     "docs/budgets.md",
+    "docs/prices.md",
     ".github/CONTRIBUTING.md",
     "CHANGELOG.md",
 ]

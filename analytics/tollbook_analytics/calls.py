@@ -1,4 +1,4 @@
-"""The calls that `GET /v1/calls` tells, as a LazyFrame with one row each."""
+"""The calls that `GET /v1/calls` tells, as a LazyFrame with one row each, and their sums: what the overview page draws."""
 
 from __future__ import annotations
 
@@ -52,3 +52,25 @@ def _row(call: Mapping[str, Any]) -> dict[str, Any]:
         "cost_status": cost["status"],
         "cost_nano": cost["nano_usd"],
     }
+
+
+_FAILED = ("failed", "rejected", "client_disconnected")
+
+
+def spend(calls: pl.LazyFrame, *by: str) -> pl.LazyFrame:
+    """One row for each value of the columns `by` (one row altogether without any), the dearest first.
+
+    `cost_nano` adds up the calls whose cost is known, in integer nano-USD; `unpriced` counts the others, so a sum
+    beside a count above zero is a lower bound. `failed` counts calls that gave no answer.
+    """
+    sums = [
+        pl.len().cast(pl.Int64).alias("calls"),
+        pl.col("outcome").is_in(_FAILED).sum().cast(pl.Int64).alias("failed"),
+        pl.col("input_tokens").sum(),
+        pl.col("output_tokens").sum(),
+        pl.col("cost_nano").sum(),
+        (pl.col("cost_status") == "unpriced").sum().cast(pl.Int64).alias("unpriced"),
+    ]
+    if not by:
+        return calls.select(sums)
+    return calls.group_by(by).agg(sums).sort("cost_nano", "calls", *by, descending=[True, True, *(False for _ in by)])

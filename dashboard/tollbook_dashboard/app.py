@@ -17,8 +17,8 @@ import altair as alt
 import polars as pl
 import streamlit as st
 
-from tollbook_analytics import calls as calls_frame
-from tollbook_analytics import spend
+from tollbook_analytics.calls import calls as calls_frame
+from tollbook_analytics.calls import spend
 from tollbook_dashboard.books import Calls, Refused, Unreachable, read_calls
 from tollbook_dashboard.words import cost, dollars, short_dollars, short_number
 

@@ -7,7 +7,22 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
-from .commands import audit, budgets, check, dashboard, keys, recorder, reload, serve, teams, up, version
+from .commands import (
+    audit,
+    budgets,
+    check,
+    dashboard,
+    doctor,
+    keys,
+    prices,
+    recorder,
+    reload,
+    report,
+    serve,
+    teams,
+    up,
+    version,
+)
 from .commands.terminal import complain
 from .errors import TollbookError
 
@@ -15,10 +30,13 @@ COMMANDS = {
     "serve": serve,
     "up": up,
     "check": check,
+    "doctor": doctor,
     "keys": keys,
     "teams": teams,
     "budgets": budgets,
     "audit": audit,
+    "prices": prices,
+    "report": report,
     "reload": reload,
     "dashboard": dashboard,
     "version": version,
@@ -33,7 +51,9 @@ with exact cost, traces and durable records.
   tollbook --config config.yaml     serve what the file says
   tollbook up                       the same with the dashboard and a key, to try it out
   tollbook check -c config.yaml     validate the file and price every model, without sending anything
+  tollbook doctor -c config.yaml    is everything in order, and does telemetry arrive?
   tollbook keys create alice        make a key for somebody
+  tollbook prices list              what your models cost, by whose word, since when
 
 Then point any OpenAI client at http://127.0.0.1:4000/v1.
 """

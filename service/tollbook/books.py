@@ -17,6 +17,14 @@ from .storage import Store, Turn
 
 T = TypeVar("T")
 
+_TYPICAL = Usage(
+    input=750_000,
+    output=250_000,
+    units={"input_characters": 3_000_000, "output_characters": 1_000_000}
+    | dict.fromkeys(("input_image_count", "output_image_count", "input_pages"), 0),
+)
+"""Three tokens in, one out, four characters each. How long it takes is not known."""
+
 _KILLED = "The gateway was killed while this call was under way."
 
 DRAIN = 20.0
@@ -59,10 +67,11 @@ class Books:
 
         Raises Unavailable when the books cannot be kept (disk full): then nothing may be sent.
         """
-        self.store.begins(call, attempt, input_tokens)
         headers: dict[str, str] = {}
         for observer in self._observers:
             headers |= observer.attempt_begins(call, attempt)
+        # After them, so that what a kill leaves behind has the id that the provider was told.
+        self.store.begins(call, attempt, input_tokens)
         return headers
 
     def attempt_ends(
@@ -78,20 +87,38 @@ class Books:
             tier=attempt.service_tier,
             deployment=deployment,
             served_model=attempt.served_model,
+            answered=attempt.outcome in ("completed", "incomplete"),
         )
         for observer in self._observers:
             observer.attempt_ends(call, attempt)
 
     def typical_cost(self, deployment: Deployment) -> float | None:
         """What a call of usual proportions (three tokens in, one out) costs there, in nano-USD; None when unpriced."""
-        usage = Usage(input=750_000, output=250_000)
         price = self._prices.price
-        return price(deployment.provider, deployment.model, usage, at=self.clock(), deployment=deployment).total
+        return price(deployment.provider, deployment.model, _TYPICAL, at=self.clock(), deployment=deployment).total
 
-    def dearest(self, deployments: Iterable[Deployment], usage: Usage) -> int | None:
-        """What so many tokens cost at the dearest of these places, in nano-USD; None when none of their prices is known."""
-        price, now = self._prices.price, self.clock()
-        costs = (price(each.provider, each.model, usage, at=now, deployment=each).total for each in deployments)
+    def units(self, attempt: Attempt, deployment: Deployment) -> tuple[str, ...]:
+        """What the attempt's price counts beside tokens (`Usage.units`); nearly always nothing."""
+        return self._prices.units(
+            attempt.provider,
+            attempt.model,
+            deployment,
+            at=attempt.started,
+            tier=attempt.service_tier,
+            served_model=attempt.served_model,
+        )
+
+    def priced(self, deployments: Iterable[Deployment]) -> bool:
+        """Whether the price of one of these places is known."""
+        return any(self._prices.known(each) for each in deployments)
+
+    def dearest(self, deployments: Iterable[Deployment], usage: Usage, tier: str | None = None) -> int | None:
+        """What so many tokens cost at the dearest of these places, in nano-USD; None when none of their prices is known.
+
+        A `tier` that was asked for may be served or not, so the standard one counts, too.
+        """
+        tiers = {None, tier}
+        costs = (self._prices.bound(each, usage, tier=asked).total for each in deployments for asked in tiers)
         return max((cost for cost in costs if cost is not None), default=None)
 
     async def recover(self, deployments: Mapping[str, Deployment]) -> int:

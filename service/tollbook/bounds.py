@@ -16,8 +16,6 @@ from .responses import request as requests
 from .responses.types import Request
 from .responses.usage import Usage
 
-_ONE = Usage(input=1, output=1)
-
 
 async def admit(
     allowances: Allowances | None,
@@ -33,7 +31,7 @@ async def admit(
     Raises Forbidden (code model_unpriced) where the caller's key refuses models without a price, and what `Allowances.admit`
     raises.
     """
-    if caller.unpriced != "allow" and books.dearest(route.deployments, _ONE) is None:
+    if caller.unpriced != "allow" and not books.priced(route.deployments):
         if caller.unpriced == "block":
             raise Forbidden(
                 f"The price of the model {call.model!r} is not known, and this API key refuses such models.",
@@ -59,7 +57,9 @@ def bound(books: Books, route: Route, request: Request, history: History, output
     read = tokens.roughly(request, requests.items(request)) + _before(history)
     limit = request.get("max_output_tokens")
     written = max(limit or 0, 0) if limit is not None else _most(route.deployments, output_tokens)
-    cost = books.dearest(route.deployments, Usage(input=read, output=written))
+    tier = request.get("service_tier")
+    usage = Usage(input=read, output=written)
+    cost = books.dearest(route.deployments, usage, tier if isinstance(tier, str) else None)
     return Bound(cost or 0, max(read, limit or 0))
 
 

@@ -130,6 +130,8 @@ class Attempt:
     """Seconds waited before it."""
     first_byte: int | None = None
     """When the answer's headers came."""
+    first_event: int | None = None
+    """When the first event of the answer came, whatever it told."""
     first_output: int | None = None
     """When the first output event came."""
     ended: int | None = None
@@ -197,12 +199,24 @@ class Call:
     bytes_out: int = 0
     longest_gap: int = 0
     """Nanoseconds between two frames at the most."""
+    longest_gap_at: int | None = None
+    """When the longest one ended."""
     requested_tier: str | None = None
     reasoning_effort: str | None = None
     max_output_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
     output_type: str | None = None
+    prompt: tuple[str, str | None] | None = None
+    """Id and version of the stored prompt that the client named."""
+    conversation_id: str | None = None
+    """The conversation that the client named; never one that we made up."""
+    policy: str | None = None
+    """How its deployment was chosen: the routing strategy."""
+    provider: str | None = None
+    """Who made the response that a get, delete or cancel is about."""
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """What the client asked for, for those who may see content."""
     trace_id: str = ""
     span_id: str = ""
     response: Response = field(default_factory=dict)
@@ -235,6 +249,8 @@ class Call:
         if any(c.status == "unpriced" for c in spent):
             return UNPRICED
         last = spent[-1]
+        if len(spent) == 1 and last.status == "priced":
+            return last
         return replace(
             last,
             status="priced",

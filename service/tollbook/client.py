@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from .config import Config
     from .engine import Engine
+    from .pricing.own import OwnPrice
 
 T = TypeVar("T")
 
@@ -37,8 +38,8 @@ _log = logging.getLogger("tollbook")
 class Router:
     """Calls models through the whole gateway - routing, retries, fallbacks, costs, books, traces - without a server.
 
-    `model_list`, the keyword arguments (which are the `router_settings`), `litellm_settings`, `general_settings` and
-    `telemetry` are those of the server's config.yaml; `Router.from_config` reads such a file. `os.environ/NAME` is replaced
+    `model_list`, the keyword arguments (which are the `router_settings`), `litellm_settings`, `general_settings`, `telemetry`
+    and `prices` are those of the server's config.yaml; `Router.from_config` reads such a file. `os.environ/NAME` is replaced
     when the Router is made. Without `model_list` every provider is served that has credentials in the environment.
     Raises ConfigError naming every problem.
 
@@ -62,6 +63,7 @@ class Router:
         litellm_settings: Mapping[str, Any] | None = None,
         general_settings: Mapping[str, Any] | None = None,
         telemetry: Mapping[str, Any] | None = None,
+        prices: Sequence[Mapping[str, Any]] | None = None,
         **settings: Any,
     ) -> None:
         from .config import config_from
@@ -72,6 +74,7 @@ class Router:
             "litellm_settings": litellm_settings,
             "general_settings": general_settings,
             "telemetry": telemetry,
+            "prices": prices,
         }
         environment = dict(os.environ)
         config = config_from({name: said for name, said in sections.items() if said}, environment)
@@ -114,6 +117,7 @@ class Router:
         self._made: Engine | None = None
         self._making = threading.Lock()
         self._inherited = False
+        self._own_prices: Sequence[OwnPrice] = ()
         self._closed = False
         _routers.add(self)
 
@@ -399,6 +403,7 @@ class Router:
             tracer_provider=self._tracer_provider,
             anywhere=self._anywhere,
             inherited=self._inherited,
+            own_prices=self._own_prices,
         )
         _engines.add(engine)
         # What is registered last is done first: before the store's own last words.
@@ -417,6 +422,7 @@ class Router:
         """After a fork: threads, loops and connections are the parent's, and none of them may be touched, nor freed."""
         if self._made is not None:
             _keep_for_ever(self._made)
+            self._own_prices = self._made.own_prices
             self._made, self._inherited = None, True
         self._making = threading.Lock()
 

@@ -10,7 +10,7 @@ import asyncio
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
@@ -26,9 +26,11 @@ from .errors import ConfigError, InvalidRequest, NotFound, TollbookError, Unavai
 from .gateway import Answer, Gateway
 from .parameters import Asked
 from .pricing.book import PriceBook
+from .pricing.edition import check as check_prices
 from .responses import request as requests
 from .storage import Store, connect_store, open_store
 from .streams import Feed
+from .telemetry.genai import Manner
 from .telemetry.guest import GuestSpans
 from .transport.wire import encode
 from .upstream import Upstream
@@ -36,8 +38,10 @@ from .upstream import Upstream
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
+    from .pricing.own import OwnPrice
     from .responses.types import Response as Body
     from .storage.makers import MakerTable
+    from .storage.prices import PriceTable
 
 _VARIANTS = 128
 """Ways of calling (credentials, addresses, limits given with a call) whose connections and tokens are kept."""
@@ -52,7 +56,8 @@ class Engine:
     """The parts of one `Router` in this process. Making it opens the store, so it may take a tenth of a second.
 
     With `anywhere` also models that the configuration does not list are served, by the provider in their name.
-    `inherited`: this process was forked from one that owns the store. Raises ConfigError when another process does.
+    `inherited`: this process was forked from one that owns the store, and knew `own_prices`. Raises ConfigError when another
+    process does.
     """
 
     def __init__(
@@ -65,12 +70,16 @@ class Engine:
         tracer_provider: TracerProvider | None,
         anywhere: bool,
         inherited: bool,
+        own_prices: Sequence[OwnPrice] = (),
     ) -> None:
-        prices = PriceBook()
-        prices.warm(config.deployments.values())
-        self._prices = prices
-        spans = GuestSpans(tracer_provider, config.telemetry.cost_attributes)
-        self.books = Books(_store(config, store, memory=memory, inherited=inherited), prices, [spans])
+        check_prices(config.deployments.values())  # before anything is opened
+        spans = GuestSpans(tracer_provider, Manner.of(config.telemetry))
+        opened = _store(config, store, memory=memory, inherited=inherited)
+        # SQLite takes the locks that a parent held at the fork for its child's own: a child goes on with what was known then
+        # (https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
+        self._price_table = _price_table(store) if store is not None and not inherited else None
+        self._prices = PriceBook(table=self._price_table, keeps=True, listed=own_prices)
+        self.books = Books(opened, self._prices, [spans])
         self.background = Background()
         self._upstream = Upstream()
         self._makers = _makers(store) if store is not None and not inherited else None
@@ -81,8 +90,14 @@ class Engine:
         self._variants: OrderedDict[bytes, Gateway] = OrderedDict()
         self.reconfigure(config, environment)
 
+    @property
+    def own_prices(self) -> Sequence[OwnPrice]:
+        """The prices of the store's table, as far as they are known here. Touches no file."""
+        return self._prices.listed
+
     def reconfigure(self, config: Config, environment: Mapping[str, str]) -> None:
         """From the next call on another configuration counts; the books go on."""
+        self._prices.warm(config.deployments.values(), config.prices)
         with self._lock:
             self.environment = environment
             self._config = config
@@ -284,6 +299,9 @@ class Engine:
         last.stop()
         if self._makers is not None:
             self._makers.close()
+        self._prices.close()
+        if self._price_table is not None:
+            self._price_table.close()
 
     async def aclose(self) -> None:
         """The same from an event loop."""
@@ -296,6 +314,12 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def _price_table(directory: Path) -> PriceTable:
+    from .storage.prices import PriceTable
+
+    return PriceTable(directory)
 
 
 def _makers(directory: Path) -> MakerTable:

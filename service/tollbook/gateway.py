@@ -139,6 +139,7 @@ class Gateway:
             _note(call, request)
             allow_model(caller, call.model)
             route = self.router.route(call.model)
+            call.policy = route.strategy
             request, history = await recall(self.books.store, call, request, caller.scope)
             await self._makers.recall(request)
             history.maker = history.maker or self._makers.owner(request)
@@ -187,6 +188,7 @@ class Gateway:
             turn = self._turn(call, trial, request, history)
             call.finish = finish_of(trial.draft)
             call.events += len(last)
+            call.response = trial.draft.response
             booked = True
             try:
                 await self.books.end(call, outcome_of(trial.draft), error=trial.draft.error, turn=turn)
@@ -195,7 +197,6 @@ class Gateway:
                     raise
                 yield _unkept(last, unkept)
                 return
-            call.response = trial.draft.response
             if COST_WANTED in (request.get("include") or ()):
                 last = _with_cost(call, last)
             yield last
@@ -242,7 +243,10 @@ class Gateway:
             ) as batches:
                 async for frames in batches:
                     now = self.books.clock()
-                    call.longest_gap = max(call.longest_gap, now - last) if attempt.first_output else 0
+                    if attempt.first_event is None:
+                        attempt.first_event = now
+                    elif attempt.first_output and now - last > call.longest_gap:
+                        call.longest_gap, call.longest_gap_at = now - last, now
                     last = now
                     if draft.has_output and attempt.first_output is None:
                         attempt.first_output = now
@@ -272,6 +276,8 @@ class Gateway:
         attempt.served_model = draft.served_model
         call.notes.extend(note for note in draft.notes if note not in call.notes)
         attempt.service_tier = draft.served_tier
+        if units := self.books.units(attempt, trial.deployment):
+            attempt.usage = trial.counted(units, self.books.clock())
         attempt.upstream_response_id = draft.upstream_id
         if failure is not None:
             attempt.error_kind, attempt.error_message = failure.kind, failure.message
@@ -461,6 +467,7 @@ def _chooses(config: Config) -> bool:
 
 def _note(call: Call, request: Request) -> None:
     """What the record keeps of the request's parameters."""
+    call.request = request
     call.model = str(request.get("model") or "")
     call.stream = bool(request.get("stream"))
     call.previous_response_id = request.get("previous_response_id")
@@ -468,6 +475,9 @@ def _note(call: Call, request: Request) -> None:
     call.reasoning_effort = (request.get("reasoning") or {}).get("effort")
     call.max_output_tokens = request.get("max_output_tokens")
     call.temperature, call.top_p = request.get("temperature"), request.get("top_p")
+    prompt, conversation = request.get("prompt") or {}, request.get("conversation")
+    call.prompt = (str(prompt["id"]), prompt.get("version")) if prompt.get("id") else None
+    call.conversation_id = conversation.get("id") if isinstance(conversation, dict) else conversation
     kind = ((request.get("text") or {}).get("format") or {}).get("type")
     call.output_type = {"json_schema": "json", "json_object": "json"}.get(str(kind), "text")
 

@@ -38,9 +38,9 @@ class Stored:
 
         async def fetch() -> Response:
             turn = await self._turn(call, response_id, caller)
-            if turn.native and turn.status in _RUNNING:
-                return await self._refresh(turn, "GET", "")
-            return turn.response
+            running = turn.native and turn.status in _RUNNING
+            call.response = await self._refresh(turn, "GET", "") if running else turn.response
+            return call.response
 
         return await self._books.keep(call, fetch())
 
@@ -131,7 +131,7 @@ class Stored:
     async def _turn(self, call: Call, response_id: str, caller: Caller) -> Turn:
         turn = await self._books.store.turn(response_id, caller.scope)
         call.response_id, call.model, call.session_id = response_id, turn.model, turn.session_id
-        call.parent_span = (turn.trace_id, turn.span_id)
+        call.parent_span, call.provider = (turn.trace_id, turn.span_id), turn.provider
         return turn
 
     def _deployment(self, turn: Turn) -> Deployment | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +17,7 @@ from .responses.draft import Draft
 from .responses.types import Request
 from .responses.usage import Usage
 from .routing.plan import Choice
+from .units import count_units
 
 
 @dataclass
@@ -52,6 +54,15 @@ class Trial:
             output=tokens.of_texts(self.attempt.provider, draft.texts_heard) or draft.tokens_heard,
             source="estimated",
         )
+
+    def counted(self, units: Sequence[str], now: int) -> Usage:
+        """The attempt's usage with what its price counts beside tokens; `now` is when it ended, in nanoseconds since 1970."""
+        usage = self.attempt.usage
+        if usage.source == "none":
+            return usage
+        items = requests.items(self.asked)
+        took = now - self.attempt.started
+        return replace(usage, units={**usage.units, **count_units(units, self.asked, items, self.draft.response, took)})
 
 
 def finish_of(draft: Draft) -> str | None:

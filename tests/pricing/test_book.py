@@ -6,16 +6,14 @@ import asyncio
 import subprocess
 import sys
 import time
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from datetime import time as time_of_day
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from genai_prices.types import (
-    ClauseEquals,
     ConditionalPrice,
-    ModelInfo,
     ModelPrice,
     PriceVariant,
     Provider,
@@ -28,38 +26,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollbook.call import UNPRICED, Line
-from tollbook.config import Deployment
 from tollbook.errors import ConfigError
 from tollbook.pricing import PriceBook
 from tollbook.pricing.catalogue import Catalogue
 from tollbook.responses.usage import NO_USAGE, Usage
 
-NOW = 1_793_491_200 * 10**9  # 2026-11-01
-MILLION = Usage(input=1_000_000)
-
-
-def at(*moment: int) -> int:
-    return int(datetime(*moment, tzinfo=UTC).timestamp()) * 10**9  # type: ignore[misc,arg-type]
-
-
-def model(name: str, prices: ModelPrice | list[ConditionalPrice], **more: Any) -> ModelInfo:
-    return ModelInfo(id=name, match=ClauseEquals(equals=name), prices=prices, **more)
-
-
-def price(usd_in: str, usd_out: str = "10", **more: Any) -> ModelPrice:
-    return ModelPrice(input_mtok=Decimal(usd_in), output_mtok=Decimal(usd_out), **more)
-
-
-def provider(name: str, *models: ModelInfo, **more: Any) -> Provider:
-    return Provider(id=name, name=name, api_pattern="", models=list(models), **more)
+from .making import MILLION, NOW, at, deployment, model, price, provider
 
 
 def book(*providers: Provider) -> PriceBook:
     return PriceBook(lambda: Catalogue(providers, "test 1"))
-
-
-def deployment(provider: str = "openai", model: str = "m", **more: Any) -> Deployment:
-    return Deployment(id="d", name="public", provider=provider, model=model, **more)
 
 
 def usd(book: PriceBook, provider: str, model: str, usage: Usage = MILLION, **more: Any) -> str | None:
@@ -148,13 +124,16 @@ class TestUnknownIsNotZero:
     ) -> None:
         known = plain()
 
-        assert known.price(f"{provider}?", model, usage, at=NOW, tier=tier, served_model=served) is UNPRICED
-        assert known.price("openai", f"{model}?", usage, at=NOW, tier=tier, served_model=f"{served}?") is UNPRICED
+        elsewhere = known.price(f"{provider}?", model, usage, at=NOW, tier=tier, served_model=served)
+        unknown = known.price("openai", f"{model}?", usage, at=NOW, tier=tier, served_model=f"{served}?")
+        for cost, named in ((elsewhere, f"{provider}?/{model}"), (unknown, f"openai/{model}?")):
+            assert (cost.status, cost.total, cost.lines) == ("unpriced", None, ())
+            assert cost.version == f"no price:{named}"[:200]
 
     def test_a_model_that_is_listed_without_a_price_is_unpriced(self) -> None:
         cost = book(provider("openai", model("m", ModelPrice()))).price("openai", "m", MILLION, at=NOW)
 
-        assert cost is UNPRICED
+        assert (cost.status, cost.version) == ("unpriced", "no price:openai/m")
 
     def test_a_price_of_zero_is_a_price(self) -> None:
         cost = book(provider("openrouter", model("m:free", price("0", "0")))).price(
@@ -167,7 +146,7 @@ class TestUnknownIsNotZero:
         assert plain().price("openai", "m", NO_USAGE, at=NOW) is UNPRICED
 
     def test_a_host_that_sounds_like_a_provider_is_not_it(self) -> None:
-        assert plain().price("my-openai-proxy", "m", MILLION, at=NOW) is UNPRICED
+        assert plain().price("my-openai-proxy", "m", MILLION, at=NOW).status == "unpriced"
 
 
 class TestPricesByTime:
@@ -396,4 +375,4 @@ class TestLoading:
         for number in range(10_000):
             known.price("openai", "m", MILLION, at=NOW, served_model=f"m-{number}", tier=f"t{number}")
 
-        assert len(known._entries) <= 4096
+        assert len(known.edition._entries) <= 4096

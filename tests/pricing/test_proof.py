@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.shared.deployments import target
+from tests.shared.hearing import hear
+from tests.shared.library import entries, library
 from tollbook.call import Cost
 from tollbook.errors import UpstreamError
 from tollbook.pricing import PriceBook
@@ -20,6 +23,8 @@ from tollbook.pricing.catalogue import Catalogue, Listing
 from tollbook.pricing.rates import KINDS
 from tollbook.responses.draft import Draft
 from tollbook.responses.usage import Usage
+
+from . import independent
 
 CATALOGUE = Catalogue.load()
 LISTINGS = list(CATALOGUE.listings())
@@ -58,9 +63,7 @@ def compare(listing: Listing, randomness: random.Random) -> bool:
     # Half of the dates lie where most of the dated prices begin.
     when = datetime(2026, 10, 1, tzinfo=UTC) if randomness.random() < 0.5 else datetime(2024, 1, 1, tzinfo=UTC)
     at = int(when.timestamp()) + randomness.randrange(55 * 86_400 if when.year == 2026 else 1000 * 86_400)
-    prices = listing.prices(tier)
-    if prices is not None and not hasattr(prices, "bill"):
-        prices = prices.at(at * 10**9)
+    prices = listing.rates(at * 10**9, tier)
     if prices is None:
         return False
     scale = randomness.choice([10, 1000, 100_000, 300_000])
@@ -166,4 +169,67 @@ def same_cost(recording: dict[str, Any]) -> bool:
     counted = [line for line in cost.lines if line.kind in KINDS or their_usage.reported_value("web_searches")]
     total = sum(line.amount for line in counted)
     assert abs(total - expected * 10**9) <= Decimal("0.5") * len(counted), recording["file"]
+    return True
+
+
+# ── Every recording, a second time, by hand ─────────────────────────────────────────────────────────────────────────────
+
+FEWEST = {
+    "openai.responses": 190,
+    "openai.chat": 380,
+    "anthropic.messages": 140,
+    "vertex.anthropic.rawPredict": 12,
+    "vertex.anthropic.streamRawPredict": 4,
+    "gemini.generateContent": 70,
+    "gemini.streamGenerateContent": 50,
+    "vertex.generateContent": 34,
+    "vertex.streamGenerateContent": 14,
+    "bedrock.converse": 70,
+    "bedrock.converse-stream": 26,
+    "bedrock.invoke": 14,
+    "bedrock.invoke-stream": 9,
+    "cohere.v2.chat": 15,
+}
+"""Recordings with usage, of each API, that the shared folder has at the least."""
+
+
+@pytest.mark.recordings
+@pytest.mark.parametrize("api", FEWEST)
+def test_every_recorded_usage_costs_what_decimal_and_the_catalogue_say(api: str) -> None:
+    """Streams and whole answers; also that the kinds add up to the totals the provider told, and that what cannot be priced by
+    hand is unpriced here."""
+    recorded = [entry["id"] for entry in entries() if entry["api"] == api and entry["status"] == 200]
+    if not recorded:
+        pytest.skip("the shared recordings are not here")
+    compared = sum(same_by_hand(recording_id) for recording_id in recorded)
+
+    assert compared >= FEWEST[api]
+
+
+def same_by_hand(recording_id: str) -> bool:
+    """Whether the recording tells a usage at all."""
+    raw = independent.read(library()[recording_id])
+    draft = hear(library()[recording_id], stream=False).draft
+    assert draft is not None
+    usage = draft.tokens
+    if raw is None:
+        assert usage.source == "none", recording_id
+        return False
+    assert (usage.input_tokens, usage.output_tokens) == (raw.input_tokens, raw.output_tokens), recording_id
+    provider, model = target(recording_id)
+    served = draft.served_model
+    cost = BOOK.price(provider, model, usage, at=AT * 10**9, tier=draft.served_tier, served_model=served)
+    if raw.reported is not None:
+        expected: Decimal | None = raw.reported
+        assert cost.source == "provider", recording_id
+    else:
+        listing = CATALOGUE.find(provider, (served, model) if served else (model,))
+        expected = independent.cost(raw, listing, datetime.fromtimestamp(AT, UTC)) if listing else None
+    if expected is None:
+        assert (cost.status, cost.total) == ("unpriced", None), recording_id
+        return True
+    assert cost.status == "priced", (recording_id, cost.version)
+    assert cost.total is not None
+    assert cost.total == sum(line.amount for line in cost.lines)
+    assert abs(cost.total - expected * 10**9) <= Decimal("0.5") * len(cost.lines), recording_id
     return True

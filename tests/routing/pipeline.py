@@ -23,7 +23,8 @@ from tollbook.responses import request as requests
 from tollbook.routing.router import Router
 from tollbook.storage import open_store
 from tollbook.storage.makers import MakerTable
-from tollbook.telemetry.observer import SpanObserver
+from tollbook.telemetry.genai import Manner
+from tollbook.telemetry.guest import GuestSpans
 
 
 @dataclass
@@ -94,8 +95,7 @@ async def pipeline(
     provider = TracerProvider()
     exporter = InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    observer = SpanObserver(provider.get_tracer("test"), ())
-    books = Books(open_store(folder), PriceBook(), [observer])
+    books = Books(open_store(folder), PriceBook(), [GuestSpans(provider, Manner())])
     makers = None if folder is None else MakerTable(folder)
     gateway = Gateway(config_from(config, {}), books=books, environment={}, router=router, makers=makers)
     try:

@@ -220,7 +220,7 @@ def test_in_a_router_they_are_laid_over_the_deployment() -> None:
         ({"api_base": "ftp://x"}, "api_base: expected a URL"),
         ({"timeout": -1}, "timeout: must be above 0"),
         ({"aws_region_name": "us-east-1"}, "aws_region_name: is for bedrock"),
-        ({"input_cost_per_token": 1.0}, "own prices need"),
+        ({"input_cost_per_token": 1e-6}, "own prices need"),
         ({"metadata": {1: "x"}}, "keys must be strings"),
         ({"metadata": {"x": object()}}, "object is nothing that JSON can say"),
         ({"temperature": float("nan")}, "not a finite number"),

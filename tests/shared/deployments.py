@@ -77,3 +77,10 @@ def endpoint(recording_id: str) -> Endpoint:
     route = _config().route(recording_id)
     assert route is not None
     return endpoint_of(route.deployments[0], ENVIRONMENT)
+
+
+def target(recording_id: str) -> tuple[str, str]:
+    """The provider and its model, as the price book is asked for them."""
+    route = _config().route(recording_id)
+    assert route is not None
+    return endpoint(recording_id).provider, route.deployments[0].model

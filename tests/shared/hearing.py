@@ -26,6 +26,8 @@ class Heard:
     """Events of the stream; empty when it was not asked for, and for error answers."""
     response: dict[str, Any] = field(default_factory=dict)
     """The Response object, where a client of the gateway got one."""
+    draft: Draft | None = None
+    """What the dialect told, where it was heard in this process."""
 
 
 def hear(recording: Any, fragments: str = "whole", *, stream: bool = True, body: bytes | None = None) -> Heard:
@@ -50,7 +52,8 @@ def hear(recording: Any, fragments: str = "whole", *, stream: bool = True, body:
     assert draft.done, "the answer ended, but the draft did not"
     answer = of_response(draft.response, failure=failure)
     answer = replace(answer, stop="error") if failure else answer
-    return Heard(said=settled(answer), events=[frame.event for frame in draft.take()] if stream else [])
+    events = [frame.event for frame in draft.take()] if stream else []
+    return Heard(said=settled(answer), events=events, draft=draft)
 
 
 def _feed(recording: Any, reader: Any, pieces: Iterable[bytes]) -> None:

@@ -38,6 +38,7 @@ async def test_tables_of_0_1_become_the_ledger(tmp_path: Path) -> None:
             "tools": {"web_search": 1},
             "source": "provider",
             "reported_cost": None,
+            "units": None,
         }
         assert told["attempts"][1]["cost"]["lines"] == [
             {"kind": "input", "quantity": 100, "rate_pico": 2_500_000, "amount_nano": 250_000},

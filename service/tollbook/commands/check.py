@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from tollbook.errors import ConfigError
 
 from .configured import config_argument, configured
 from .places import Place, places, problems
+from .prices import price_book
 from .terminal import complain, printable, say, table
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    from tollbook.config.price_list import doubts
+
     config = configured(args)
     found = places(config, os.environ)
     prices, mistakes = _prices(config)
@@ -45,6 +49,10 @@ def run(args: Namespace) -> int:
         say(f"\nUnpriced ({len(unpriced)}): calls are booked without a cost. Set prices, or base_model:")
         for deployment in unpriced:
             say(f"  {printable(deployment.name)} ({printable(f'{deployment.provider}/{deployment.model}')})")
+    if doubtful := doubts(config.prices, time.time_ns()):
+        say(f"\nDoubtful ({len(doubtful)}):")
+        for doubt in doubtful:
+            say(f"  prices: {printable(doubt)}")
     if config.warnings:
         say(f"\nIgnored ({len(config.warnings)}):")
         for warning in config.warnings:
@@ -71,17 +79,15 @@ _SCHEMES = {
 
 def _prices(config: Config) -> tuple[dict[str, str], list[str]]:
     """The price of each deployment in words, and the own prices that cannot be applied."""
-    from tollbook.pricing import PriceBook
-
-    book = PriceBook()
     prices: dict[str, str] = {}
     mistakes: list[str] = []
-    for deployment in config.deployments.values():
-        try:
-            prices[deployment.id] = _price(book, deployment)
-        except ConfigError as error:
-            prices[deployment.id] = UNPRICED
-            mistakes.append(error.message)
+    with price_book(config) as (book, _):
+        for deployment in config.deployments.values():
+            try:
+                prices[deployment.id] = _price(book, deployment)
+            except ConfigError as error:
+                prices[deployment.id] = UNPRICED
+                mistakes.append(error.message)
     return prices, mistakes
 
 
@@ -94,6 +100,7 @@ def _price(book: PriceBook, deployment: Deployment) -> str:
         return UNPRICED
     sides = (("in", rates.usd("input")), ("out", rates.usd("output")))
     told = [f"${usd:f} {side}" for side, usd in sides if usd is not None]
+    told += rates.agreed.words if rates.agreed else []
     return ", ".join(told) + (LONGER if rates.thresholds else "") if told else UNPRICED
 
 

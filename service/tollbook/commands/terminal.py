@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
 def say(text: str = "") -> None:
@@ -23,8 +27,9 @@ def complain(text: str) -> None:
     sys.stderr.write(f"{red}tollbook:{plain} {text}\n")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table without frame. On a terminal long cells wrap; into a pipe every row is one line."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, numbers: Container[str] = ()) -> None:
+    """A table without frame; columns of `numbers` end at the same place. On a terminal long cells wrap; into a pipe every row
+    is one line."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -32,11 +37,18 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
-        drawn.add_column(column, overflow="fold")
+        drawn.add_column(column, overflow="fold", justify="right" if column in numbers else "left")
     for row in rows:
-        drawn.add_row(*(Text(printable(cell)) for cell in row))
+        drawn.add_row(*(Text(printable(cell)) if isinstance(cell, str) else cell for cell in row))
     console = Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 1000)
     console.print(drawn)
+
+
+def styled(text: str, style: str) -> Text:
+    """A cell with a style of rich's ("green", "bold"); NO_COLOR and pipes leave it out."""
+    from rich.text import Text
+
+    return Text(printable(text), style)
 
 
 def printable(text: str) -> str:

@@ -69,7 +69,9 @@ def run(args: Namespace) -> int:
     serve = [sys.executable, "-m", "tollbook", "serve", "--host", _HOST, "--port", str(gateway_port)]
     serve += ["--data-dir", str(config.data_dir), *(["--config", args.config] if args.config else [])]
     pages = dashboard.command(app, _HOST, dashboard_port)
-    processes = [subprocess.Popen(serve)]  # noqa: S603 - our own interpreter and module
+    # A terminal that shows a key to copy is no place for a line of JSON for every call.
+    quiet = {"TOLLBOOK_ACCESS_LOG": "false", **os.environ}
+    processes = [subprocess.Popen(serve, env=quiet)]  # noqa: S603 - our own interpreter and module
     try:
         processes.append(
             # Streamlit's greeting on stdout is about itself.

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import foreign, schema
+from . import foreign, prices, schema
+from .price_list import SHARES, Terms
 from .problems import Wrong
 from .reading import Value, section
 from .types import Deployment, OnDisconnect, Route, Strategy, Timeouts, split_model
@@ -127,7 +128,8 @@ def _deployment(entry: Value, inherited: Inherited, ids: _Ids) -> Deployment | N
         drop_params=params.get("drop_params", inherited.drop_params),
         use_chat_completions_api=params.get("use_chat_completions_api", False),
         base_model=info.get("base_model") or params.get("base_model"),
-        prices=_prices(value, {**info, **params}),
+        prices=own_prices(value, {**info, **params}),
+        terms=terms({**info, **params}),
         propagate_trace=params.get("propagate_trace", inherited.propagate_trace),
         allow_private_addresses=params.get("allow_private_addresses", False),
     )
@@ -199,12 +201,21 @@ def _text_format(response_format: Mapping[str, Any]) -> dict[str, Any]:
     return {**outer, **inner} if isinstance(inner, Mapping) else outer
 
 
-def _prices(value: Value, said: Mapping[str, Any]) -> dict[str, Any]:
-    """The deployment's own price list. It stands alone, so it must say what plain tokens cost."""
-    prices = {key: said[key] for key in said if schema.is_price(key)}
-    if prices and (missing := [key for key in schema.REQUIRED_PRICES if key not in prices]):
+def own_prices(value: Value, said: Mapping[str, Any]) -> dict[str, Any]:
+    """The prices that an entry says, with the rule of its thresholds. What does not go together is a problem."""
+    found = {key: said[key] for key in said if prices.read_key(key)}
+    if missing := prices.missing(found):
         value.problems.add(value.steps, f"own prices need {' and '.join(missing)}, too")
-    return prices
+    if prices.RULE in said:
+        if not any((key := prices.read_key(name)) and key.threshold >= 0 for name in found):
+            value.problems.add((*value.steps, prices.RULE), "there is no price with a threshold")
+        found[prices.RULE] = said[prices.RULE]
+    return found
+
+
+def terms(said: Mapping[str, Any]) -> Terms:
+    """What is agreed beside the prices."""
+    return Terms(**{name: said[name] for name in SHARES if name in said})
 
 
 def _timeouts(params: Mapping[str, Any], inherited: Inherited) -> Timeouts:

@@ -12,6 +12,7 @@ from . import environment as env
 from . import foreign, schema
 from .budgets import Budget, Limit
 from .deployments import Inherited, deployments, routes
+from .own_prices import price_entries
 from .problems import Problems, Steps, Wrong, suggestion
 from .reading import Value, section
 from .source import parse, read_text
@@ -91,6 +92,7 @@ def _read(top: Value, environment: Mapping[str, str], source: Path | None) -> Co
         telemetry=TelemetrySettings(**settings("telemetry", schema.TELEMETRY, {})),
         budgets=_budgets((*said.get("budgets", ()), for_end_users), problems),
         limits=_limits(said.get("limits", ()), problems),
+        prices=price_entries(said.get("prices", ())),
         data_dir=_data_dir(environment) or data_dir or DEFAULT_DATA_DIR,
         source=source,
         warnings=problems.warnings,

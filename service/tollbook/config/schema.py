@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from . import foreign
+from . import foreign, price_list, prices
 from .budgets import read_budget, read_end_user_budget, read_limit
 from .problems import Wrong, suggestion
 from .reading import (
@@ -30,7 +31,18 @@ from .reading import (
     url,
     whole,
 )
-from .types import MAX_NAME, CaptureContent, OnDisconnect, PreCallCheck, Strategy, TrustRemoteContext
+from .types import (
+    MAX_NAME,
+    CacheWriteNames,
+    CaptureContent,
+    InferenceSpan,
+    MetricsLabel,
+    MetricsSemconv,
+    OnDisconnect,
+    PreCallCheck,
+    Strategy,
+    TrustRemoteContext,
+)
 
 Keys = Mapping[str, Reader[Any]]
 
@@ -126,11 +138,33 @@ def _aliases(value: Value) -> dict[str, tuple[str, bool]]:
     return mapping_of(alias)(value)
 
 
+def _cost_attributes(value: Value) -> tuple[str, ...]:
+    found = list_of(text)(value)
+    if "semconv_443" in found and "gen_ai.usage.cost" in found:
+        raise Wrong(
+            "gen_ai.usage.cost and semconv_443 exclude each other: one name would be the beginning of the other's, which "
+            "stores that nest cannot keep"
+        )
+    return found
+
+
 TELEMETRY: Keys = {
     "service_name": text,
-    "cost_attributes": list_of(text),
+    "traces": flag,
+    "metrics": flag,
+    "logs": flag,
+    "access_log": flag,
+    "metrics_public": flag,
+    "metrics_semconv": one_of(MetricsSemconv),
+    "metrics_labels": list_of(one_of(MetricsLabel)),
+    "cost_attributes": _cost_attributes,
+    "cache_write_names": one_of(CacheWriteNames),
+    "inference_span": one_of(InferenceSpan),
+    "tags": list_of(text),
     "capture_content": one_of(CaptureContent),
     "trust_remote_context": one_of(TrustRemoteContext),
+    "send_baggage": flag,
+    "queue_mb": number(above=True),
 }
 
 GENERAL: Keys = {
@@ -321,37 +355,6 @@ SHORT: Keys = {
     "response_format": object_,
 }
 
-# Prices in USD, by the names of LiteLLM's price map
-# (https://github.com/BerriAI/litellm/blob/main/model_prices_and_context_window.json). A price per token may end in
-# `_above_200k_tokens`, and then in a service tier; any hosted tool may have a `<tool>_cost_per_call`.
-TOKEN_PRICES = (
-    "input_cost_per_token",
-    "output_cost_per_token",
-    "cache_read_input_token_cost",
-    "cache_creation_input_token_cost",
-    "cache_creation_input_token_cost_above_1hr",
-    "output_cost_per_reasoning_token",
-    "input_cost_per_audio_token",
-    "output_cost_per_audio_token",
-    "cache_read_input_audio_token_cost",
-    "input_cost_per_image_token",
-    "output_cost_per_image_token",
-)
-_OTHER_PRICES = (
-    "input_cost_per_request",
-    "search_context_cost_per_query",
-    "file_search_cost_per_1k_calls",
-    "web_search_cost_per_call",
-)
-PRICES = (*TOKEN_PRICES, *_OTHER_PRICES)
-REQUIRED_PRICES = ("input_cost_per_token", "output_cost_per_token")
-_PRICE = re.compile(
-    rf"({'|'.join(TOKEN_PRICES)})(_above_[0-9]{{1,7}}k_tokens)?(_flex|_priority|_batches)?"
-    rf"|{'|'.join(_OTHER_PRICES)}"
-    r"|(?!input_|output_)[a-z][a-z0-9_]{0,63}_cost_per_call"
-)
-
-
 # Bedrock assumes roles through a profile, so that the credentials are those that the AWS tools would find, too
 # (https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-role.html).
 _ROLES = frozenset(
@@ -366,13 +369,15 @@ def _role(value: Value) -> None:  # noqa: ARG001 - a reader
 
 
 def is_price(name: str) -> bool:
-    """Whether a key is a price: the names above and their variants."""
-    return _PRICE.fullmatch(name) is not None
+    """Whether a key is a price: one of `prices.NAMES`, with a threshold, a tier or a tool's name."""
+    return prices.read_key(name) is not None
 
 
 def price(name: str) -> Reader[Any] | None:
-    """The reader of a price; None for any other key."""
-    return _price if is_price(name) else None
+    """The reader of a price, or of what is said beside prices; None for any other key."""
+    if name == prices.RULE:
+        return one_of(prices.Rule)
+    return _price if prices.read_key(name) else None
 
 
 def price_or_role(name: str) -> Reader[Any] | None:
@@ -381,20 +386,83 @@ def price_or_role(name: str) -> Reader[Any] | None:
 
 
 def _price(value: Value) -> Any:
-    if isinstance(value.raw, Mapping) and value.steps[-1] == "search_context_cost_per_query":
-        return mapping_of(number())(value)
-    return number()(value)
+    name = str(value.steps[-1])
+    found: Any
+    if isinstance(value.raw, Mapping) and name == "search_context_cost_per_query":
+        found = mapping_of(number())(value)
+    else:
+        found = number()(value)
+    try:
+        prices.read_price(name, found)
+    except ValueError as wrong:
+        raise Wrong(str(wrong)) from None
+    return found
 
+
+def _currency(value: Value) -> None:
+    if text(value).upper() != "USD":
+        raise Wrong("prices are in USD; convert them")
+
+
+def _term(value: Value) -> Decimal:
+    try:
+        return price_list.read_term(str(value.steps[-1]), number()(value))
+    except ValueError as wrong:
+        raise Wrong(str(wrong)) from None
+
+
+def _moment(value: Value) -> int:
+    try:
+        return price_list.read_moment(text(value))
+    except ValueError as wrong:
+        raise Wrong(str(wrong)) from None
+
+
+def _special_tier(value: Value) -> str:
+    found = prices.special(text(value))
+    if found is None:
+        raise Wrong("the standard tier has no name here; leave it out")
+    return found
+
+
+def _models(value: Value) -> str:
+    try:
+        return price_list.check_pattern(text(value))
+    except ValueError as wrong:
+        raise Wrong(str(wrong)) from None
+
+
+TERMS: Keys = dict.fromkeys(price_list.SHARES, _term)
+
+OWN_PRICES: Keys = {
+    **dict.fromkeys(prices.NAMES, _price),
+    prices.RULE: one_of(prices.Rule),
+    prices.CURRENCY: _currency,
+}
+
+PRICE_ENTRY: Keys = {
+    "model": _models,
+    "valid_from": _moment,
+    "valid_until": _moment,
+    "tier": _special_tier,
+    "note": text,
+    "checked": _moment,
+    prices.CURRENCY: _currency,
+    prices.RULE: one_of(prices.Rule),
+    **TERMS,
+}
+"""An entry of `prices`, beside the prices themselves."""
 
 PARAMS: Keys = {
     **PLACE,
     **{name: read for name, (read, _) in OPTIONS.items()},
     **REQUEST,
     **SHORT,
-    **dict.fromkeys(PRICES, _price),
+    **OWN_PRICES,
+    **TERMS,
 }
 
-MODEL_INFO: Keys = {"id": _identifier, "base_model": text, **dict.fromkeys(PRICES, _price)}
+MODEL_INFO: Keys = {"id": _identifier, "base_model": text, **OWN_PRICES, **TERMS}
 
 
 def _as_given(value: Value) -> Value:
@@ -407,15 +475,19 @@ ENTRY: Keys = {"model_name": pattern, "litellm_params": _as_given, "model_info":
 ENTRY_SYNONYMS = {"params": "litellm_params", "tollbook_params": "litellm_params"}
 
 
-def _entries_list(value: Value) -> list[Value]:
-    raw = value.raw
-    if not isinstance(raw, list | tuple):
-        raise Wrong(f"expected a list of models, got {kind(raw)}")
-    return [value.child(index, item) for index, item in enumerate(raw)]
+def _entries_list(what: str) -> Reader[list[Value]]:
+    def read(value: Value) -> list[Value]:
+        raw = value.raw
+        if not isinstance(raw, list | tuple):
+            raise Wrong(f"expected a list of {what}, got {kind(raw)}")
+        return [value.child(index, item) for index, item in enumerate(raw)]
+
+    return read
 
 
 TOP: Keys = {
-    "model_list": _entries_list,
+    "model_list": _entries_list("models"),
+    "prices": _entries_list("prices"),
     "router_settings": _as_given,
     "litellm_settings": _as_given,
     "general_settings": _as_given,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .budgets import Budget, Limit
+from .price_list import NO_TERMS, PriceEntry, Terms
 
 Strategy = Literal[
     "simple-shuffle",  # by weight, else by rpm, else by tpm, else evenly
@@ -24,12 +25,16 @@ PreCallCheck = Literal[
     "encrypted_content_affinity",  # sealed reasoning goes back to the deployment that sealed it
 ]
 
-CaptureContent = Literal["none"]
+CaptureContent = Literal["none", "span", "event", "span_and_event"]
 OnDisconnect = Literal[
     "cancel",  # the upstream is hung up on; what it used is estimated where it was not told
     "drain",  # the answer is read to its end without the client, and is there to be fetched
 ]
 TrustRemoteContext = Literal["parent", "link", "ignore"]
+CacheWriteNames = Literal["new", "old", "both"]
+InferenceSpan = Literal["full", "no_usage", "off"]
+MetricsSemconv = Literal["1.41", "latest"]
+MetricsLabel = Literal["team", "key"]
 
 MAX_NAME = 256
 """Characters of a public model name."""
@@ -88,6 +93,8 @@ class Deployment:
     """The model to price by, where the deployment's name says nothing (Azure)."""
     prices: Mapping[str, Any] = field(default_factory=dict)
     """Custom prices: `input_cost_per_token` and the like, in USD."""
+    terms: Terms = NO_TERMS
+    """What is agreed about its prices: uplift, discount, margin."""
     propagate_trace: bool = False
     allow_private_addresses: bool = False
 
@@ -166,16 +173,36 @@ class RouterSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TelemetrySettings:
-    """`telemetry`: what traces say. Where they go is said by the standard `OTEL_*` variables."""
+    """`telemetry`: what traces, metrics and logs say. Where they go is said by the standard `OTEL_*` variables."""
 
     service_name: str | None = None
     """None leaves it to OTEL_SERVICE_NAME, else "tollbook"."""
+    traces: bool = True
+    metrics: bool = True
+    """Whether metrics are sent; `/metrics` is there in any case."""
+    logs: bool = True
+    access_log: bool = True
+    """Whether every call is told in a line of JSON on stdout."""
+    metrics_public: bool = False
+    """Whether `/metrics` is for everybody who can reach the gateway, instead of the master key."""
+    metrics_semconv: MetricsSemconv = "1.41"
+    metrics_labels: tuple[MetricsLabel, ...] = ("team",)
+    """By whom counters of calls and cost are told apart."""
     cost_attributes: tuple[str, ...] = ("gen_ai.usage.cost",)
-    """Further names under which a span carries its cost in USD."""
+    """Further names, or profiles of names, under which a span carries its cost in USD."""
+    cache_write_names: CacheWriteNames = "both"
+    inference_span: InferenceSpan = "full"
+    """`no_usage` where callers' own spans count tokens in the same trace."""
+    tags: tuple[str, ...] = ()
+    """Names of `name=value` tags that spans may tell; none named tells the first eight tags."""
     capture_content: CaptureContent = "none"
-    """Traces never hold prompts and answers."""
+    """Whether traces or log records hold prompts and answers."""
     trust_remote_context: TrustRemoteContext = "parent"
     """A caller's `traceparent` becomes our parent, a link, or nothing."""
+    send_baggage: bool = False
+    """Whether the caller's baggage goes to the deployments that get the trace context."""
+    queue_mb: float = 64.0
+    """Megabytes that a signal may keep while its collector does not take it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +218,8 @@ class Config:
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     budgets: tuple[Budget, ...] = ()
     limits: tuple[Limit, ...] = ()
+    prices: tuple[PriceEntry, ...] = ()
+    """The operator's own price list, in the order of the file."""
     data_dir: Path = DEFAULT_DATA_DIR
     source: Path | None = None
     warnings: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from tollbook.errors import Kind, UpstreamError
 from tollbook.responses.draft import Draft
 from tollbook.responses.seals import sealed
 from tollbook.responses.types import TERMINAL, Item, Request, Response
-from tollbook.responses.usage import NO_USAGE, Usage, count
+from tollbook.responses.usage import LONG_WRITES, NO_USAGE, Usage, count
 from tollbook.transport.frame import Frame
 
 from . import Written, chat
@@ -46,6 +46,7 @@ _PAID = {
     "web_search_call": "web_search",
     "file_search_call": "file_search",
     "code_interpreter_call": "code_interpreter",
+    "image_generation_call": "image_generation",
 }
 
 _NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
@@ -176,29 +177,50 @@ def read_usage(response: Response) -> Usage:
     visible = all_output - audio_out - reasoning
     if visible < 0:
         reasoning, visible = all_output - audio_out, 0
-    tools: dict[str, int] = {}
-    for item in response.get("output") or ():
-        name = _PAID.get(str(item.get("type"))) if isinstance(item, dict) else None
-        if name:
-            tools[name] = tools.get(name, 0) + 1
+    lifetimes = into.get("cache_write_tokens_details")
+    longer = min(count(lifetimes.get("ttl_12h_tokens")), written) if isinstance(lifetimes, dict) else 0
     return Usage(
         input=all_input - read - written - audio,
         cache_read=read,
-        cache_write=written,
+        cache_write=written - longer,
+        cache_write_1h=longer,
         input_audio=audio,
         output=visible,
         reasoning=reasoning,
         output_audio=audio_out,
-        tools=tools,
+        tools=_tools(response),
         reported_cost=_reported_cost(usage),
+        units={LONG_WRITES: longer} if longer else {},
     )
+
+
+def _tools(response: Response) -> dict[str, int]:
+    """Hosted calls that are paid for. Of web searches those that search: opening a page and looking into one are free
+    (https://platform.openai.com/docs/pricing#built-in-tools), and `tool_usage`, where it is told, knows what is billed."""
+    tools: dict[str, int] = {}
+    for item in response.get("output") or ():
+        name = _PAID.get(str(item.get("type"))) if isinstance(item, dict) else None
+        if name is None:
+            continue
+        action = item.get("action") if name == "web_search" else None
+        if isinstance(action, dict) and action.get("type", "search") != "search":
+            continue
+        tools[name] = tools.get(name, 0) + 1
+    told = response.get("tool_usage")
+    searches = told.get("web_search") if isinstance(told, dict) else None
+    if isinstance(searches, dict) and "num_requests" in searches:
+        billed = count(searches["num_requests"])
+        tools.pop("web_search", None)
+        if billed:
+            tools["web_search"] = billed
+    return tools
 
 
 def _reported_cost(usage: dict[str, Any]) -> int | None:
     """nano-USD, where the host tells its own price: OpenRouter in USD, xAI in ticks."""
     ticks, usd = usage.get("cost_in_usd_ticks"), usage.get("cost")
     if isinstance(ticks, int) and not isinstance(ticks, bool):
-        return int(ticks * _TICK)
+        return round(ticks * _TICK)
     if isinstance(usd, (int, float)) and not isinstance(usd, bool) and 0 <= usd < 1e9:
         return int((Decimal(str(usd)) * 1_000_000_000).to_integral_value())
     return None

@@ -10,16 +10,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from .override import Override, whole
-from .rates import PICO, REQUEST, Rate, Rates, Schedule, compile_rates, tier_version
+from tollbook.config.prices import REQUEST, special
+
+from .override import OTHERS, Applied, whole
+from .rates import PICO, Rate, Rates, compile_rates, tier_version
 
 if TYPE_CHECKING:
-    from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, Provider
+    from genai_prices.types import (
+        ConditionalPrice,
+        ModelInfo,
+        ModelPrice,
+        PriceVariant,
+        Provider,
+        StartDateConstraint,
+        TimeOfDateConstraint,
+    )
 
 PACKAGE = "genai-prices"
 
@@ -68,7 +78,7 @@ _KINDS: Mapping[str, tuple[str, int]] = {
     "requests_kcount": (REQUEST, 1_000),
 }
 """The catalogue's price keys -> our kind and the units that the price is for. Hours of audio, characters, pages and
-pixels are not units of a Responses call."""
+pixels are what models cost that serve no Responses."""
 
 _ONE_PRICE_FOR_ALL_MEDIA = frozenset({"google"})
 
@@ -76,8 +86,15 @@ _INCLUDED: Mapping[str, Sequence[str]] = {"google": ("code_interpreter", "file_s
 """Hosted tools that cost a provider's customers nothing but tokens, which are counted as such
 (https://ai.google.dev/gemini-api/docs/code-execution, https://ai.google.dev/gemini-api/docs/file-search)."""
 
+_CONTEXT = ("processing", "service_tier", "speed")
+"""What the catalogue selects a tier's prices by: OpenAI's `service_tier`, Anthropic's `speed`, and batches."""
+
+_DAY = 86_400 * 10**9
 _STABLE_VERSION = re.compile(r"-\d{3}$")
 _LONGEST_NAME = 256
+_FOUND = 8192
+"""Names kept with what was found under them."""
+_CHECKED = re.compile(r"(?:[Vv]erified|[Cc]hecked|[Aa]s of)[^.;]{0,40}?(20\d{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d))\b")
 
 
 class Listing:
@@ -91,45 +108,71 @@ class Listing:
         # of one place are not those of another.
         self._own = any(model is own for own in provider.models)
 
-    def prices(self, tier: str | None, fees: Override | None = None) -> Rates | Schedule | None:
-        """The rates in a service tier (None: the standard one); a schedule where they depend on the time.
+    @property
+    def name(self) -> str:
+        """`provider/model`, as the catalogue calls them."""
+        return f"{self.provider.id}/{self.model.id}"
 
-        `fees` are the operator's own, on top.
+    @property
+    def tiers(self) -> tuple[str, ...]:
+        """The service tiers that it has prices for, beside the standard one."""
+        named = [tier for variant in self.model.price_variants or () if self._own for tier in _tiers(variant)]
+        return tuple(dict.fromkeys(tier for tier in named if special(tier)))
+
+    def moments(self, tier: str | None) -> list[int] | None:
+        """The moments of the UTC day (nanoseconds) at which its prices change; None where they are the same at any time.
+
+        At midnight they may change, too.
         """
         constraints = [price.constraint for price in _conditional(self.model)]
         constraints += [variant.constraint for variant in self.model.price_variants or ()] if tier else []
         if not any(constraints):
-            return self.rates(0, tier, fees)
+            return None
         moments = {
             _nanoseconds(moment)
             for constraint in constraints
             for moment in (getattr(constraint, "start_time", None), getattr(constraint, "end_time", None))
             if isinstance(moment, time)
         }
-        return Schedule(lambda at: self.rates(at, tier, fees), sorted(moments))
+        return sorted(moments)
 
-    def rates(self, at: int, tier: str | None, fees: Override | None = None) -> Rates | None:
-        """The rates at a time in nanoseconds since 1970; None where the catalogue lists the model without a price."""
+    def applied(self, at: int, tier: str | None) -> Applied | None:
+        """The prices at a time in nanoseconds since 1970; None where the catalogue lists the model without a price."""
         when = datetime.fromtimestamp(at // 1_000_000_000, UTC)
-        version = f"{self.version}+{fees.version}" if fees else self.version
         context: Mapping[str, str] | None = None
         if tier is not None:
             context = self._context(when, tier)
-            version = tier_version(version, tier if context else "standard")
+            tier = tier if context else OTHERS
         listed = _steps(self.model.get_prices(when, context))
         if not listed:
             return None
         place = self.provider.id
-        steps = {tool: {-1: 0} for tool in _INCLUDED.get(place, ())} | listed | dict(fees.fees if fees else {})
-        one_price = place in _ONE_PRICE_FOR_ALL_MEDIA
-        return compile_rates(steps, "catalogue", version, one_price_for_all_media=one_price)
+        steps = {tool: {-1: 0} for tool in _INCLUDED.get(place, ())} | listed
+        return Applied(steps, tier, self._since(when, context), place in _ONE_PRICE_FOR_ALL_MEDIA)
+
+    def rates(self, at: int, tier: str | None) -> Rates | None:
+        """The same, compiled."""
+        found = self.applied(at, tier)
+        if found is None:
+            return None
+        version = tier_version(self.version, found.tier)
+        media = found.one_price_for_all_media
+        return compile_rates(found.steps, "catalogue", version, one_price_for_all_media=media, since=found.since)
+
+    def _since(self, when: datetime, context: Mapping[str, str] | None) -> int | None:
+        """When the youngest of the prices that hold at a time began, as far as the catalogue dates them."""
+        holding = [p.constraint for p in reversed(_conditional(self.model)) if _active(p.constraint, when)][:1]
+        for variant in self.model.price_variants or () if context else ():
+            if context and _active(variant.constraint, when) and _selected(variant, context):
+                holding.append(variant.constraint)
+        begun = [start for one in holding if isinstance(start := getattr(one, "start_date", None), date)]
+        return (max(begun) - date(1970, 1, 1)).days * _DAY if begun else None
 
     def _context(self, when: datetime, tier: str) -> Mapping[str, str] | None:
         """What selects the tier's prices, if the catalogue has them at that time."""
-        context = {"processing": tier, "service_tier": tier, "speed": tier}
+        context = dict.fromkeys(_CONTEXT, tier)
         for variant in self.model.price_variants or () if self._own else ():
-            active = variant.constraint is None or variant.constraint.active(when)
-            if active and all(context.get(key) == value for key, value in variant.when.items()):
+            if _active(variant.constraint, when) and _selected(variant, context):
                 return context
         return None
 
@@ -139,8 +182,9 @@ class Catalogue:
 
     def __init__(self, providers: Sequence[Provider], version: str) -> None:
         self.version = version
-        self._providers = list(providers)
+        self.providers = list(providers)
         self._by_id = {provider.id: provider for provider in providers}
+        self._found: dict[tuple[str, str], ModelInfo | None] = {}
 
     @classmethod
     def load(cls) -> Catalogue:
@@ -155,19 +199,37 @@ class Catalogue:
         if place is None:
             return None
         for name in names:
-            for spelling in _spellings(name, place.id):
-                model = place.find_model(spelling, all_providers=self._providers)
-                if model is not None:
-                    return Listing(place, model, self.version)
+            key = (place.id, name)
+            if key not in self._found:
+                if len(self._found) >= _FOUND:
+                    self._found.clear()
+                self._found[key] = self._search(place, name)
+            if (model := self._found.get(key)) is not None:
+                return Listing(place, model, self.version)
+        return None
+
+    def _search(self, place: Provider, name: str) -> ModelInfo | None:
+        """The library tries the rules of one model after the other."""
+        for spelling in _spellings(name, place.id):
+            model = place.find_model(spelling, all_providers=self.providers)
+            if model is not None:
+                return model
         return None
 
     def knows(self, provider: str) -> bool:
         """Whether there is a list for this provider."""
         return ALIASES.get(provider, provider) in self._by_id
 
+    @property
+    def checked(self) -> date | None:
+        """The newest day on which somebody compared a price with the provider's, as its remarks tell: no release is older."""
+        remarks = [text for p in self.providers for text in (p.price_comments, *(m.price_comments for m in p.models))]
+        told = [date.fromisoformat(day) for text in remarks if text for day in _CHECKED.findall(text)]
+        return max(told, default=None)
+
     def listings(self) -> Iterator[Listing]:
         """Every model of every provider."""
-        for provider in self._providers:
+        for provider in self.providers:
             for model in provider.models:
                 yield Listing(provider, model, self.version)
 
@@ -215,6 +277,18 @@ def _steps(price: ModelPrice) -> dict[str, dict[int, Rate]]:
         else:
             steps[kind] = {-1: _rate(value.base, per)} | {tier.start: _rate(tier.price, per) for tier in value.tiers}
     return steps
+
+
+def _active(constraint: StartDateConstraint | TimeOfDateConstraint | None, when: datetime) -> bool:
+    return constraint is None or constraint.active(when)
+
+
+def _selected(variant: PriceVariant, context: Mapping[str, str]) -> bool:
+    return all(context.get(key) == value for key, value in variant.when.items())
+
+
+def _tiers(variant: PriceVariant) -> list[str]:
+    return [value for key, value in variant.when.items() if key in _CONTEXT]
 
 
 def _rate(usd: Decimal, per: int) -> Rate:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tollbook.config import Config, Deployment, Route
 from tollbook.errors import NotFound, UpstreamError
+from tollbook.notices import notice
 
 from .health import Health
 from .plan import NO_WISHES, Plan, Wishes
@@ -20,6 +21,9 @@ from .strategies import Price, Situation
 
 _NAMES = 4096
 """Names that are remembered: a wildcard fits any name that a client makes up."""
+
+_SAID_AGAIN = 60.0
+"""Seconds after which it is said again that a deployment is left alone."""
 
 
 def _unpriced(deployment: Deployment) -> float | None:  # noqa: ARG001 - a Price
@@ -49,6 +53,8 @@ class Router:
         """Held while a choice is made and while an event is counted: limits hold for every thread."""
         self._healths: dict[tuple[str, str], Health] = {}
         self._pools: dict[str, Pool] = {}
+        self._noticed: dict[str, float] = {}
+        """When it was last said of a deployment that it is left alone."""
 
     def with_config(self, config: Config) -> Router:
         """A router for another configuration that knows all this one knows of the deployments both have.
@@ -58,7 +64,7 @@ class Router:
         new = Router(config, price=self._price, rng=self.random, clock=self._clock)
         now = self._clock()
         with self.lock:
-            new.lock = self.lock
+            new.lock, new._noticed = self.lock, self._noticed
             for key, health in self._healths.items():
                 told = config.deployments.get(key[0])
                 if told is not None:
@@ -133,14 +139,29 @@ class Router:
 
     def fails(self, health: Health, error: UpstreamError, tokens: int = 0) -> None:
         settings = self.config.router
+        now = self._clock()
         with self.lock:
+            well = health.cooling_until <= now
             health.fails(
-                self._clock(),
+                now,
                 error,
                 allowed=settings.allowed_fails,
                 cooldown=settings.cooldown_time,
                 cools=not settings.disable_cooldowns,
                 tokens=tokens,
+            )
+            degraded = well and health.cooling_until > now
+            known = health.deployment.id
+            degraded = degraded and now - self._noticed.get(known, -inf) >= _SAID_AGAIN
+            if degraded:
+                self._noticed[known] = now
+        if degraded:
+            notice(
+                "tollbook.provider.degraded",
+                f"Deployment {known} is left alone for a while: {error.kind}.",
+                deployment=known,
+                provider=health.deployment.provider,
+                reason=error.kind,
             )
 
     def situation(self, *, stream: bool) -> Situation:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Any, cast
@@ -32,10 +33,11 @@ from tollbook.storage import Store, connect_store, open_store
 from tollbook.storage.allowances import AllowanceTable
 from tollbook.storage.keys import KeyTable
 from tollbook.storage.makers import MakerTable
+from tollbook.storage.prices import PriceTable
 from tollbook.telemetry import Telemetry
 from tollbook.version import VERSION
 
-from . import admin, errors, routes
+from . import admin, errors, metrics, routes
 from .answers import KEEP_ALIVE
 from .gate import Gate
 from .recovery import recover
@@ -69,9 +71,11 @@ def create_app(
     that mean nothing here.
     """
     # Here and not with the loop: who may not start is told why in a sentence, without a server around it.
-    telemetry = Telemetry(config.telemetry, environment)
+    telemetry = Telemetry(config.telemetry, environment, data_dir=data_dir, worker=worker)
     telemetry.start()
     store = _store(config, data_dir, worker)
+    if data_dir is not None and worker is None:
+        metrics.begin_at_zero(data_dir)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -82,20 +86,28 @@ def create_app(
         keys.watch()
         counts = AllowanceTable(data_dir)
         allowances = Allowances(counts, keys, output_tokens=settings.budget_output_tokens)
-        book = PriceBook()
-        book.warm(config.deployments.values())
+        price_table = PriceTable(data_dir)
+        book = PriceBook(table=price_table, keeps=True)
+        book.warm(config.deployments.values(), config.prices)
         observers: list[Observer] = [allowances]
         if telemetry.observer is not None:
             observers.append(telemetry.observer)
+        telemetry.open(models=metrics.spelt_out(config), known=partial(metrics.known, book))
+        telemetry.watch("lag", partial(metrics.lag, store))
         makers = None if data_dir is None else MakerTable(data_dir)
         books = Books(store, book, observers)
         gateway = Gateway(config, books=books, environment=environment, makers=makers, allowances=allowances)
         app.state.access, app.state.allowances, app.state.gateway = keys, allowances, gateway
         reload = Reload(gateway, book, keys, environment)
+
+        async def again() -> None:
+            await reload()
+            telemetry.reconfigure(metrics.spelt_out(gateway.config))
+
         tokens.warm()
         recovery = asyncio.create_task(recover(gateway, book, allowances, again=worker is not None))
         try:
-            with on_hangup(lambda: gateway.books.later(reload())):
+            with on_hangup(lambda: gateway.books.later(again())):
                 yield
         finally:
             recovery.cancel()
@@ -105,12 +117,21 @@ def create_app(
                 makers.close()
             keys.close()
             table.close()
+            book.close()
+            price_table.close()
             telemetry.stop()
 
     app = Litestar(
-        route_handlers=[live, ready, *routes.ROUTES, *admin.ROUTES],
+        route_handlers=[live, ready, metrics.get_metrics, *routes.ROUTES, *admin.ROUTES],
         lifespan=[lifespan],
-        state=State({"gateway": None, "keep_alive": _seconds(environment, "TOLLBOOK_KEEP_ALIVE", KEEP_ALIVE)}),
+        state=State(
+            {
+                "gateway": None,
+                "telemetry": telemetry,
+                "metrics_public": config.telemetry.metrics_public,
+                "keep_alive": _seconds(environment, "TOLLBOOK_KEEP_ALIVE", KEEP_ALIVE),
+            }
+        ),
         exception_handlers={
             HTTPException: errors.http_error,
             TollbookError: errors.own_error,

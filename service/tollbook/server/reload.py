@@ -62,7 +62,7 @@ class Reload:
         for deployment in new.deployments.values():
             if "*" not in deployment.provider + deployment.model:
                 endpoint_of(deployment, self._environment)
-        self._prices.warm(new.deployments.values())
+        self._prices.warm(new.deployments.values(), new.prices)
         return new
 
 

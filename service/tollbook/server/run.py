@@ -19,6 +19,7 @@ from tollbook.access.address import check_address
 from tollbook.config import Config, default_config, load_config
 
 from .app import create_app
+from .metrics import begin_at_zero
 from .presence import present
 from .reload import ignore_hangup
 
@@ -78,6 +79,7 @@ def _settings() -> dict[str, Any]:
 
 def _serve_workers(config: Config, *, host: str, port: int, workers: int, data_dir: Path) -> None:
     """Workers share the port; DuckDB's file belongs to the recorder alone, so that is a process of its own."""
+    begin_at_zero(data_dir)
     recorder = subprocess.Popen(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-m", "tollbook", "recorder", "--data-dir", str(data_dir), *_retention(config)],
         stdin=subprocess.DEVNULL,

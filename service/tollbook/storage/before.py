@@ -10,8 +10,8 @@ from typing import Any
 
 from .facts import ATTEMPT, BILL, CALL, COST, ERROR, LEDGER, PARTS, USAGE
 
-_USAGE_1 = [column.attribute for column in USAGE if column.name != "reported_cost_nano"]
-_LATER = {"turn", "task", "continuity"}
+_LATER = {"turn", "task", "continuity", "reported_cost_nano", "units"}
+_USAGE_1 = [column.attribute for column in USAGE if column.name not in _LATER]
 _CALL_1 = [*(column.attribute for column in CALL if column.name not in _LATER), *_USAGE_1]
 _ATTEMPT_1 = [*(column.attribute for column in ATTEMPT if column not in USAGE), *_USAGE_1]
 
@@ -44,7 +44,7 @@ def _call_column(name: str) -> str:
 
 def _attempt_column(name: str) -> str:
     renamed = {"attempt": "number", "upstream_model": "model", "attempt_error": "error_message"}
-    if name == "reported_cost_nano":
+    if name in _LATER:
         return "NULL"
     return f"attempts.{renamed.get(name, name.removeprefix('attempt_'))}"
 

@@ -100,6 +100,7 @@ USAGE = (
     Column("usage_source", "TEXT", "usage.source"),
     Column("tool_calls", "TEXT", "usage.tools", json=True),
     Column("reported_cost_nano", "BIGINT", "usage.reported_cost"),
+    Column("units", "TEXT", "usage.units", json=True),
 )
 
 ATTEMPT = (
@@ -254,7 +255,7 @@ _SHORT = {"attempt": "number", "upstream_model": "model", "attempt_error": "erro
 def _usage(row: dict[str, Any]) -> dict[str, Any]:
     told = {column.attribute.removeprefix("usage."): row[column.name] for column in USAGE}
     if row["attempt"] is None:
-        return dict.fromkeys(told, 0) | {"source": "none", "tools": {}, "reported_cost": None}
+        return dict.fromkeys(told, 0) | {"source": "none", "tools": {}, "units": {}, "reported_cost": None}
     return told
 
 

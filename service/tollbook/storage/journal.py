@@ -193,6 +193,12 @@ class JournalFile:
             row = self._connection.execute(query, (identifier, after)).fetchone()
         return None if row is None else Written._make(row)
 
+    def oldest(self) -> int | None:
+        """When the oldest entry was recorded, in nanoseconds since 1970; None when there is none."""
+        with self._lock:
+            row = self._connection.execute("SELECT recorded FROM entries ORDER BY sequence LIMIT 1").fetchone()
+        return None if row is None else row[0]
+
     def trim(self, sequence: int) -> None:
         """Forget entries up to a sequence number."""
         with self._lock:

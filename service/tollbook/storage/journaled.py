@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -70,6 +71,14 @@ class JournaledStore(ABC):
         await self._journal.append(pack.entry(call, turn if self._content and call.keep == "full" else None))
         if self._intents is not None:
             self._intents.ends(call)
+
+    def oldest(self) -> int | None:
+        """When the oldest call that may not be in the tables yet was recorded, in nanoseconds since 1970; None for none,
+        and where the journal cannot say."""
+        try:
+            return self._journal.file.oldest()
+        except sqlite3.Error:
+            return None
 
     async def turn(self, response_id: str, key_id: str | None) -> Turn:
         return await self._ask(_turn, "turn", pack.clean(response_id), key_id)

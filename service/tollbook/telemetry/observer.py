@@ -1,7 +1,6 @@
-"""Calls -> spans: SERVER -> inference -> one CLIENT span per attempt.
+"""What the event loop does for telemetry: ids in advance, and handing over what is over. Microseconds.
 
-Spans are objects kept here by call id, never context managers held across a `yield`: a client that hangs up at any event
-leaves finished spans. Only the SERVER span is known to the context, because the route handler runs inside it.
+Only the request is known to the context, because the route's handler runs inside it; a call is known by its id.
 """
 
 from __future__ import annotations
@@ -9,107 +8,152 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from opentelemetry import trace
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from tollbook.call import Attempt, Call
 
-from . import genai, names
-
-if TYPE_CHECKING:
-    from opentelemetry.trace import Span, Tracer
+from . import names
+from .clerk import Answered, Clerk, Finished
+from .content import Snapshot
+from .context import Caller, told
+from .sampling import Decision, span_id, trace_id
+from .spans import Served, Standing, served_of, server_of
 
 
 @dataclass(slots=True)
 class Serving:
     """The HTTP request that is being served in this context."""
 
-    span: Span
+    standing: Standing
+    span_id: str
+    caller: Caller
+    scope: Mapping[str, object]
     call: Call | None = None
+
+    @property
+    def route(self) -> str:
+        """The template of its path, once it was routed."""
+        return str(self.scope.get("path_template") or "")
 
 
 serving: ContextVar[Serving | None] = ContextVar("tollbook_serving", default=None)
 
 
-class SpanObserver:
-    """An `Observer` that makes spans with the given tracer. `cost_attributes` are further names for the cost."""
+@dataclass(slots=True)
+class _Live:
+    """A call under way."""
 
-    def __init__(self, tracer: Tracer, cost_attributes: tuple[str, ...]) -> None:
-        self.tracer = tracer
-        self._cost_attributes = cost_attributes
-        self._spans: dict[str, Span] = {}
-        self._attempts: dict[tuple[str, int], Span] = {}
+    standing: Standing
+    request: Serving | None
+    served: Served | None = None
+    """Set when the client left before the call was booked."""
+
+
+class CallObserver:
+    """An `Observer` for a server: every call gets its place in a trace, and goes to the clerk when it is over.
+
+    With `ids` False there are no traces at all. `capture`: whether content may be looked at.
+    """
+
+    def __init__(
+        self,
+        clerk: Clerk,
+        decision: Decision,
+        *,
+        ids: bool = True,
+        capture: bool = False,
+        send_baggage: bool = False,
+    ) -> None:
+        self._clerk = clerk
+        self.decision = decision
+        self.ids = ids
+        self._capture = capture
+        self._send_baggage = send_baggage
+        self._live: dict[str, _Live] = {}
 
     def begins(self, call: Call) -> None:
         request = serving.get()
-        parent = None
         if request is not None:
             request.call = call
-            parent = trace.set_span_in_context(request.span)
-        if call.operation in names.OPERATIONS:
-            span = self.tracer.start_span(
-                names.OPERATIONS[call.operation],
-                context=parent,
-                kind=SpanKind.CLIENT,
-                attributes=genai.at_start(call),
-                start_time=call.started,
-            )
-            self._spans[call.id] = span
-        elif request is not None:
-            span = request.span
-        else:
+        if not self.ids:
+            self._live[call.id] = _Live(Standing(""), request)
             return
-        context = span.get_span_context()
-        if context.is_valid:
-            call.trace_id, call.span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+        inner = call.operation in names.OPERATIONS
+        if request is None:
+            trace = trace_id()
+            standing = Standing(trace, sampled=self.decision(trace, names.OPERATIONS.get(call.operation, "call")))
+            call.span_id = span_id()
+        else:
+            above = request.standing
+            call.span_id = server_of(request.span_id) if inner else request.span_id
+            if inner:
+                baggage = told(request.caller.baggage) if request.caller.baggage else {}
+                standing = Standing(above.trace_id, request.span_id, False, above.sampled, above.state, baggage)
+            else:
+                standing = above
+        call.trace_id = standing.trace_id
+        self._live[call.id] = _Live(standing, request)
 
     def attempt_begins(self, call: Call, attempt: Attempt) -> Mapping[str, str]:
-        inference = self._spans.get(call.id)
-        if inference is None:
+        live = self._live.get(call.id)
+        if live is None or not self.ids:
             return {}
-        span = self.tracer.start_span(
-            "POST", context=trace.set_span_in_context(inference), kind=SpanKind.CLIENT, start_time=attempt.started
-        )
-        self._attempts[call.id, attempt.number] = span
-        context = span.get_span_context()
-        attempt.span_id = f"{context.span_id:016x}"
-        if not context.is_valid:
-            return {}
+        standing = live.standing
+        attempt.span_id = span_id()
         # W3C Trace Context §3.2: the receiver's parent is this attempt, not the caller's span.
-        return {"traceparent": f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"}
+        flags = "01" if standing.sampled else "00"
+        headers = {"traceparent": f"00-{standing.trace_id}-{attempt.span_id}-{flags}"}
+        if standing.state:
+            headers["tracestate"] = standing.state
+        if self._send_baggage and live.request is not None and live.request.caller.baggage:
+            headers["baggage"] = live.request.caller.baggage
+        return headers
 
-    def attempt_ends(self, call: Call, attempt: Attempt) -> None:
-        span = self._attempts.pop((call.id, attempt.number), None)
-        if span is None:
-            return
-        if span.is_recording():
-            span.set_attributes(genai.attempt(attempt))
-            if attempt.error_kind:
-                span.set_status(Status(StatusCode.ERROR, attempt.error_kind))
-        span.end(attempt.ended)
+    def attempt_ends(self, call: Call, attempt: Attempt) -> None:  # noqa: ARG002 - an observer's signature
+        if call.id not in self._live and call.id.endswith("_background") and call.span_id:
+            self._adopt(call)
 
     def ends(self, call: Call) -> None:
-        span = self._spans.pop(call.id, None)
-        if span is None:
+        live = self._live.pop(call.id, None)
+        if live is None:
+            self._recovered(call)
             return
-        if span.is_recording():
-            create = call.operation == "create"
-            if create and call.model:
-                span.update_name(f"{names.OPERATIONS['create']} {call.model}")
-            span.set_attributes(genai.inference(call, self._cost_attributes) if create else genai.fetch(call))
-            if call.parent_span is not None and all(call.parent_span):
-                span.add_link(_context(*call.parent_span), {names.RESPONSE_ID: _linked(call)})
-            if call.outcome in ("failed", "client_disconnected", "rejected"):
-                # Never the message: providers quote what they refuse, and a trace holds no prompt.
-                span.set_status(Status(StatusCode.ERROR, genai.error_type(call) or call.outcome))
-        span.end(call.ended)
+        content = None
+        if self._capture and call.operation == "create" and call.keep == "full" and call.attempts:
+            content = Snapshot(call)
+        # Whoever waits for the clerk need not hold what a client sent.
+        call.request = {name: call.request[name] for name in _TUNING if name in call.request}
+        route = live.request.route if live.request is not None else ""
+        self._clerk.hand(Finished(call, live.standing, route, content))
+        if live.served is not None:
+            self._clerk.hand(Answered(live.served, call))
+
+    def served(self, request: Serving, served: Served) -> None:
+        """An HTTP request is over. Its call, if it is still being booked behind a client that left, comes first."""
+        live = self._live.get(request.call.id) if request.call is not None else None
+        if live is not None and live.request is request:
+            live.served = served
+        else:
+            self._clerk.hand(Answered(served, request.call))
+
+    def _recovered(self, call: Call) -> None:
+        """A call that a killed process had begun: its trace is told with the ids that were given then."""
+        if not call.trace_id or not call.span_id:
+            self._clerk.hand(Finished(call, Standing("")))
+            return
+        served = served_of(call)
+        sampled = self.decision(call.trace_id, served.method)
+        standing = Standing(call.trace_id, served.span_id, sampled=sampled)
+        self._clerk.hand(Finished(call, standing, served.route))
+        if sampled:
+            self._clerk.hand(Answered(served, call))
+
+    def _adopt(self, call: Call) -> None:
+        """The bill of a response that was made in background, seen at last: a span of its own below the one that ordered
+        it, so that its usage stands in its trace, once."""
+        standing = Standing(call.trace_id, call.span_id, sampled=self.decision(call.trace_id, "chat"))
+        call.parent_span = (call.trace_id, call.span_id)
+        call.span_id = span_id()
+        self._live[call.id] = _Live(standing, None)
 
 
-def _linked(call: Call) -> str:
-    return (call.previous_response_id if call.operation == "create" else call.response_id) or ""
-
-
-def _context(trace_id: str, span_id: str) -> SpanContext:
-    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+_TUNING = ("seed", "top_k", "frequency_penalty", "presence_penalty", "stop")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from tollbook.responses.usage import Usage, count
+from tollbook.responses.usage import LONG_WRITES, Usage, cache_lifetimes, count
 
 
 def read_usage(usage: Mapping[str, Any], tools: Mapping[str, int], cost: Any = None) -> Usage:
@@ -41,8 +41,8 @@ def read_usage(usage: Mapping[str, Any], tools: Mapping[str, int], cost: Any = N
             count(usage.get("num_cached_tokens")),  # Mistral
         )
     )
-    lifetimes = _details(usage, "cache_creation")
-    written_1h = rest.take(count(lifetimes.get("ephemeral_1h_input_tokens")))
+    hour, longer = cache_lifetimes(usage.get("cache_creation"))
+    written_1h = rest.take(hour)
     written = max(count(into.get("cache_write_tokens")), count(usage.get("cache_creation_input_tokens")))
     written = rest.take(max(0, written - written_1h))
     input_audio = rest.take(audio)
@@ -65,6 +65,7 @@ def read_usage(usage: Mapping[str, Any], tools: Mapping[str, int], cost: Any = N
         output_image=output_image,
         tools=_tools(usage, tools),
         reported_cost=_cost(usage, cost),
+        units={LONG_WRITES: min(longer, written_1h)} if longer else {},
     )
 
 

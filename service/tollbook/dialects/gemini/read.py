@@ -59,6 +59,8 @@ class Reader:
         self._metadata: dict[str, Any] = {}
         self._untold = _OFTEN
         self._counted: dict[str, int] = {}
+        self._grounded = 0
+        """Searches that were counted by their grounding alone."""
         self._grounding = Grounding()
         self._hosted: set[str] = set()
         """Types of the hosted calls that were told."""
@@ -317,6 +319,11 @@ class Reader:
         self._hosted.add(kind)
         self._run_calls += 1
         if counted:
+            if kind == "web_search_call":
+                # A whole answer tells a search by its grounding first, and then by its call: it is paid for once.
+                told = min(times, self._grounded)
+                self._grounded -= told
+                times -= told
             self._count(kind.removesuffix("_call"), times)
 
     def _end_hosted(self, key: str | None, changes: dict[str, Any]) -> None:
@@ -403,12 +410,14 @@ class Reader:
                 self._count("file_search", 1)
             elif item["action"]["type"] == "search":
                 self._count("web_search", self._searches)
+                self._grounded += self._searches
 
     @property
     def _searches(self) -> int:
         """From Gemini 3 on each query is billed, before it the grounded prompt
         (https://ai.google.dev/gemini-api/docs/pricing)."""
-        return len(self._grounding.queries) if generations.version(self._model) >= (3, 0) else 1
+        every = generations.version(self._model) >= (3, 0)
+        return max(1, sum(map(bool, self._grounding.queries))) if every else 1
 
     def _stop(self) -> Stop:
         reason = self._finish

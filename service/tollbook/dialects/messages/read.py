@@ -11,7 +11,7 @@ from tollbook.errors import UpstreamError
 from tollbook.responses.draft import Draft, Stop
 from tollbook.responses.seals import seal
 from tollbook.responses.types import Request
-from tollbook.responses.usage import Usage, count
+from tollbook.responses.usage import LONG_WRITES, Usage, cache_lifetimes, count
 from tollbook.transport.frame import Frame
 from tollbook.transport.wire import decode, encode
 
@@ -348,7 +348,7 @@ def _annotation(citation: dict[str, Any], start: int, end: int) -> dict[str, Any
 def _tokens(usage: dict[str, Any]) -> Usage:
     """`input_tokens` is without what the cache held or took, `output_tokens` is with what was thought."""
     lifetimes = mapping(usage.get("cache_creation"))
-    hour = count(lifetimes.get("ephemeral_1h_input_tokens"))
+    hour, longer = cache_lifetimes(lifetimes)
     written = count(usage.get("cache_creation_input_tokens")) or hour + count(
         lifetimes.get("ephemeral_5m_input_tokens")
     )
@@ -368,6 +368,7 @@ def _tokens(usage: dict[str, Any]) -> Usage:
         output=output - thought,
         reasoning=thought,
         tools=tools,
+        units={LONG_WRITES: min(longer, hour)} if longer else {},
     )
 
 

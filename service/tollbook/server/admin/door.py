@@ -52,10 +52,15 @@ def caller_of(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
     return keys_of(request).authenticate(presented(request.headers))
 
 
-def master_only(request: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """A guard: raises Unauthenticated, or Forbidden for a key that is not the master key."""
+def administrator(request: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """Raises Unauthenticated, or Forbidden for a key that is not the master key."""
     if not caller_of(request).admin:
         raise Forbidden("This needs the master key.", code="master_key_required")
+
+
+def master_only(request: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """The same as a guard of a route."""
+    administrator(request)
 
 
 def actor(request: Asked) -> str:
