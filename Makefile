@@ -42,6 +42,7 @@ bench: .venv/for-dev ## what the gateway costs, as ratios to a bare pass-through
 	.venv/bin/python -m bench $(ARGUMENTS)
 	.venv/bin/python -m bench.deltas
 	.venv/bin/python -m bench.routing
+	.venv/bin/python -m bench.allowances
 	.venv/bin/python -m bench.telemetry
 
 clean: ## remove what was made here, but not the books

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -316,6 +317,120 @@ def test_a_key_is_made_shown_once_listed_blocked_and_revoked(run: Any) -> None:
     assert run("keys", "revoke", "alice")[1].startswith("revoked key_")
     assert run("keys", "list") == (0, "", "no keys\n")
     assert "revoked" in run("keys", "list", "--revoked")[1]
+
+
+def test_a_key_is_shown_changed_and_rotated(run: Any) -> None:
+    _, old, err = run(
+        *("keys", "create", "alice", "--team", "red", "--tag", "a", "--rpm", "60", "--max-parallel", "3"),
+        *("--unpriced", "block", "--content", "none", "--budget", "5/day", "--budget", "100/month@Europe/Berlin"),
+    )
+    shown = run("keys", "show", "alice")[1]
+    edited = run("keys", "edit", "alice", "--rpm", "none", "--alias", "ann", "--tag", "none", "--model", "nothing*")
+    rotated = run("keys", "rotate", "ann", "--grace", "2h")
+
+    assert "the team 'red' is new" in err
+    assert re.search(r"^limits +60 rpm, 3 at a time$", shown, re.MULTILINE)
+    assert re.search(r"^budgets +\$5 of \$5 left per day, \$100 of \$100 left per month$", shown, re.MULTILINE)
+    assert re.search(r"^unpriced +block$", shown, re.MULTILINE)
+    assert re.search(r"^alias +ann$", edited[1], re.MULTILINE)
+    assert "60 rpm" not in edited[1]
+    assert "tags" not in edited[1]
+    assert edited[2] == "no model fits the pattern 'nothing*'\n"
+    assert rotated[1].startswith("sk-tb-")
+    assert rotated[1] != old
+    assert re.search(r"The old one is good until \d{4}-\d\d-\d\d \d\d:\d\d UTC", rotated[2])
+    assert "The old one has ended" in run("keys", "rotate", "ann", "--grace", "0")[2]
+
+
+def test_what_a_list_shows_a_machine_can_have_as_json(run: Any) -> None:
+    made = json.loads(run("keys", "create", "alice", "--team", "red", "--budget", "5/day", "--json")[1])
+    listed = {what: json.loads(run(what, "list", "--json")[1])["data"] for what in ("keys", "teams", "budgets")}
+    audit = json.loads(run("audit", "--json")[1])["data"]
+
+    assert made["secret"].startswith("sk-tb-")
+    assert made["budgets"][0]["left_usd"] == "5"
+    assert [each["alias"] for each in listed["keys"]] == ["alice"]
+    assert [each["name"] for each in listed["teams"]] == ["red"]
+    assert [(each["name"], each["key_alias"]) for each in listed["budgets"]] == [("key:alice:day", "alice")]
+    assert [(act["action"], act["kind"]) for act in audit] == [
+        ("create", "budget"),
+        ("create", "key"),
+        ("create", "team"),
+    ]
+    assert made["secret"] not in str((listed, audit))
+
+
+def test_teams_are_made_changed_blocked_and_removed(run: Any) -> None:
+    made = run("teams", "create", "red", "--model", "gpt*", "--tpm", "1000", "--budget", "9/week")
+    run("keys", "create", "alice", "--team", "red")
+    edited = run("teams", "edit", "red", "--tpm", "none", "--model", "none", "--tag", "t")
+    kept = run("teams", "remove", "red")
+    blocked = run("teams", "block", "red")[1]
+    listed = run("teams", "list")[1]
+    run("keys", "revoke", "alice")
+
+    assert re.search(r"^limits +1000 tpm$", made[1], re.MULTILINE)
+    assert re.search(r"^keys +alice$", edited[1], re.MULTILINE)
+    assert re.search(r"^models +all$", edited[1], re.MULTILINE)
+    assert (kept[0], kept[2]) == (1, "tollbook: 1 key belongs to the team 'red'.\n")
+    assert blocked == "blocked red\n"
+    assert re.search(r"red .* all .* t .* blocked", listed)
+    assert run("teams", "remove", "red")[1] == "removed red\n"
+    assert run("teams", "list") == (0, "", "no teams\n")
+    assert run("budgets", "list") == (0, "", "no budgets\n")
+
+
+def test_budgets_are_made_changed_reset_and_removed(run: Any, config: Any) -> None:
+    run("keys", "create", "alice")
+    place = ("--config", config("budgets: [{name: all, amount: 500, window: month}]\n"))
+    made = run(
+        "budgets", "create", "--key", "alice", "--amount", "5", "--window", "day", "--zone", "Asia/Tokyo", *place
+    )
+    edited = run("budgets", "edit", "key:alice:day", "--amount", "7.5", "--soft", "0.5", "--name", "hers", *place)
+    users = run("budgets", "create", "--end-user", "*", "--amount", "1", "--window", "total", *place)
+    listed = run("budgets", "list", *place)[1]
+
+    assert re.search(r"^window +day in Asia/Tokyo$", made[1], re.MULTILINE)
+    assert re.search(r"^amount +\$7\.5$", edited[1], re.MULTILINE)
+    assert re.search(r"^warns at +50%$", edited[1], re.MULTILINE)
+    assert re.search(r"^left +\$1 each$", users[1], re.MULTILINE)
+    assert re.search(r"all +config:all +everything +\$500 +month", listed)
+    assert re.search(r"hers +budget_\w+ +key alice +\$7\.5 +day Asia/Tokyo", listed)
+    assert run("budgets", "reset", "hers", *place)[1] == "reset hers\n"
+    assert run("budgets", "remove", "hers", *place)[1] == "removed hers\n"
+    assert run("budgets", "edit", "all", "--amount", "1", *place)[2] == (
+        "tollbook: The budget 'all' is set in the configuration.\n"
+    )
+    assert re.search(r"remove budget +hers", run("audit", "--limit", "1")[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("budgets", "create", "--amount", "-1", "--window", "day"), 1, "must not be negative"),
+        (("budgets", "create", "--amount", "x", "--window", "day"), 1, "an amount of dollars was expected"),
+        (("budgets", "create", "--amount", "1", "--window", "0h"), 1, "a window of 0 holds nothing"),
+        (("budgets", "create", "--amount", "1", "--window", "day", "--zone", "Mars"), 1, "no such time zone"),
+        (("budgets", "create", "--amount", "1", "--window", "day", "--key", "nobody"), 1, "There is no key 'nobody'"),
+        (("budgets", "create", "--amount", "1", "--window", "day", "--key", "a", "--team", "b"), 2, "not allowed with"),
+        (("budgets", "create", "--amount", "1", "--window", "day", "--soft", "x"), 2, "--soft"),
+        (("budgets", "remove", "nothing"), 1, "There is no budget 'nothing'"),
+        (("keys", "create", "a", "--budget", "5"), 2, "such as 5/day"),
+        (("keys", "create", "a", "--budget", "5/0h"), 1, "a window of 0"),
+        (("keys", "create", "a", "--rpm", "0"), 2, "a whole number from 1 on"),
+        (("keys", "rotate", "nobody"), 1, "There is no key 'nobody'"),
+        (("teams", "show", "nobody"), 1, "There is no team 'nobody'"),
+        (("audit", "--limit", "0"), 2, "a whole number from 1 on"),
+    ],
+)
+def test_what_cannot_be_ends_with_words_and_nothing_half_made(
+    run: Any, arguments: tuple[str, ...], code: int, told: str
+) -> None:
+    ended, out, err = run(*arguments)
+
+    assert (ended, out) == (code, "")
+    assert told in err
+    assert run("audit") == (0, "", "nothing was done\n")
 
 
 def test_keys_live_in_the_data_directory(run: Any, tmp_path: Path) -> None:

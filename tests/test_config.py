@@ -709,3 +709,83 @@ def test_any_text_loads_or_raises_a_config_error_that_names_the_file(text: str |
     message = told(lambda: load_config(file, ENVIRONMENT))
 
     assert message == "" or str(file) in message
+
+
+# ── Budgets and limits ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_budgets_and_limits_are_read_with_their_subjects(load: Any) -> None:
+    config = load(
+        """\
+        budgets:
+          - {name: all, amount: 500, window: month, zone: Europe/Berlin, soft: 0.8}
+          - {model: "gpt*", amount: "0.5", window: 24h, soft: 0.25}
+          - {end_user: "trial-*", amount: 2, window: total, soft: 1.5}
+          - {team: research, amount: 0, window: week}
+          - {key: ci, amount: 5, window: day}
+        limits:
+          - {end_user: "*", rpm: 20}
+          - {rpm: 600, tpm: 1000000}
+        general_settings: {end_user_budget: {amount: 1, window: day}, budget_output_tokens: 4096}
+        """
+    )
+
+    assert [(each.id, each.scope, each.subject, each.amount, each.window.text) for each in config.budgets] == [
+        ("config:all", "global", "", 500_000_000_000, "month"),
+        ("config:model:gpt*:24h", "model", "gpt*", 500_000_000, "24h"),
+        ("config:end_user:trial-*:total", "end_user", "trial-*", 2_000_000_000, "total"),
+        ("config:team:research:week", "team", "research", 0, "week"),
+        ("config:key:ci:day", "key", "ci", 5_000_000_000, "day"),
+        ("config:end_user_budget", "end_user", "*", 1_000_000_000, "day"),
+    ]
+    assert config.budgets[0].window.zone == "Europe/Berlin"
+    assert [each.threshold for each in config.budgets[:3]] == [400_000_000_000, 125_000_000, 1_500_000_000]
+    assert [(each.scope, each.subject, each.rpm, each.tpm) for each in config.limits] == [
+        ("end_user", "*", 20, None),
+        ("global", "", 600, 1_000_000),
+    ]
+    assert config.general.budget_output_tokens == 4096
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ("{amount: -5, window: day}", "budgets[0].amount: an amount must not be negative"),
+        ("{amount: .nan, window: day}", "budgets[0].amount: an amount must be finite"),
+        ("{amount: 1e10, window: day}", "budgets[0].amount: an amount is at most a billion dollars"),
+        ("{amount: 0.0000000001, window: day}", "budgets[0].amount: an amount has at most nine decimals"),
+        ("{amount: true, window: day}", "budgets[0].amount: expected an amount of dollars, got true or false"),
+        ("{amount: 5, window: 0h}", "budgets[0].window: a window of 0 holds nothing"),
+        ("{amount: 5, window: 1y}", "budgets[0].window: a window is a span such as"),
+        ("{amount: 5, window: day, zone: Mars}", "budgets[0].zone: there is no such time zone"),
+        ("{amount: 5, window: 1h, zone: Europe/Rome}", "budgets[0].zone: only a day, week or month has a time zone"),
+        ("{amount: 5, window: day, soft: 6}", "budgets[0]: a soft limit lies below the amount"),
+        ("{amount: 5, window: day, soft: 0}", "budgets[0]: a soft limit is a share"),
+        ("{amount: 5, window: day, key: a, team: b}", "budgets[0]: is for one of key, team, end_user, model"),
+        ("{amount: 5, window: day, modl: a}", 'budgets[0].modl: unknown key. Did you mean "model"?'),
+        ("{amount: 5}", "budgets[0]: a budget needs window"),
+        ("all", "budgets[0]: expected a mapping, got text"),
+    ],
+)
+def test_a_budget_that_cannot_be_is_named_with_its_line(wrong: Any, entry: str, told: str) -> None:
+    assert wrong(f"budgets:\n  - {entry}\n").startswith(f"config.yaml:2: {told}")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("limits: [{end_user: a}]", "limits[0]: a limit needs rpm or tpm"),
+        ("limits: [{rpm: 0}]", "limits[0].rpm: must be at least 1"),
+        ("limits: [{rpm: 1}, {tpm: 1}]", "limits: two limits are for global; make one of them"),
+        (
+            "budgets: [{amount: 1, window: day}, {amount: 2, window: day}]",
+            'budgets: two budgets are called "global:day"; give each a name of its own',
+        ),
+        (
+            "general_settings: {end_user_budget: 5}",
+            "general_settings.end_user_budget: expected a mapping, got a number",
+        ),
+    ],
+)
+def test_limits_and_names_that_cannot_be_are_named(wrong: Any, text: str, told: str) -> None:
+    assert wrong(text) == f"config.yaml:1: {told}"

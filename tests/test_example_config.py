@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tollbook.config import load_config, schema
+from tollbook.config.budgets import BUDGET, LIMIT
 from tollbook.config.source import parse
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.yaml"
@@ -49,6 +50,8 @@ def keys(switched_on: str) -> dict[str, set[str]]:
         "router_settings": set(value["router_settings"]),
         "litellm_settings": set(value["litellm_settings"]),
         "telemetry": set(value["telemetry"]),
+        "budgets": set().union(*value["budgets"]),
+        "limits": set().union(*value["limits"]),
     }
 
 
@@ -83,6 +86,8 @@ def test_what_is_switched_off_would_load_too(switched_on: str, tmp_path: Path) -
         ("router_settings", schema.ROUTER),
         ("litellm_settings", schema.LITELLM),
         ("telemetry", schema.TELEMETRY),
+        ("budgets", BUDGET),
+        ("limits", LIMIT),
     ],
 )
 def test_the_example_shows_every_key_of_the_schema(section: str, schema_keys: schema.Keys, switched_on: str) -> None:
@@ -99,6 +104,7 @@ def test_the_example_says_the_defaults_that_hold(tmp_path: Path, switched_on: st
     shown = load_config(file, ENVIRONMENT)
 
     assert shown.general.max_request_size_mb == GeneralSettings().max_request_size_mb
+    assert shown.general.budget_output_tokens == GeneralSettings().budget_output_tokens
     assert shown.general.store_prompts_in_spend_logs == GeneralSettings().store_prompts_in_spend_logs
     for name in (
         "num_retries",

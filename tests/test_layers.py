@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"providers", "pricing", "telemetry", "storage", "routing", "access"},
     {"upstream", "attachments", "tokens", "units", "books"},
     {"history", "stored", "wishes", "continuity", "continuation", "trial"},
-    {"hedge", "drain"},
+    {"hedge", "bounds", "drain"},
     {"gateway"},
     {"facade"},
     {"server"},

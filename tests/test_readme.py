@@ -25,6 +25,8 @@ PAGES = [
     "README.md",
     "service/README.md",
     "docs/routes.md",
+    "docs/keys.md",
+    "docs/budgets.md",
     "docs/prices.md",
     ".github/CONTRIBUTING.md",
     "CHANGELOG.md",

@@ -7,7 +7,22 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
-from .commands import check, dashboard, doctor, keys, prices, recorder, reload, report, serve, up, version
+from .commands import (
+    audit,
+    budgets,
+    check,
+    dashboard,
+    doctor,
+    keys,
+    prices,
+    recorder,
+    reload,
+    report,
+    serve,
+    teams,
+    up,
+    version,
+)
 from .commands.terminal import complain
 from .errors import TollbookError
 
@@ -17,6 +32,9 @@ COMMANDS = {
     "check": check,
     "doctor": doctor,
     "keys": keys,
+    "teams": teams,
+    "budgets": budgets,
+    "audit": audit,
     "prices": prices,
     "report": report,
     "reload": reload,

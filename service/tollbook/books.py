@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from time import time_ns
 from typing import Any, TypeVar
 
@@ -107,6 +107,19 @@ class Books:
             tier=attempt.service_tier,
             served_model=attempt.served_model,
         )
+
+    def priced(self, deployments: Iterable[Deployment]) -> bool:
+        """Whether the price of one of these places is known."""
+        return any(self._prices.known(each) for each in deployments)
+
+    def dearest(self, deployments: Iterable[Deployment], usage: Usage, tier: str | None = None) -> int | None:
+        """What so many tokens cost at the dearest of these places, in nano-USD; None when none of their prices is known.
+
+        A `tier` that was asked for may be served or not, so the standard one counts, too.
+        """
+        tiers = {None, tier}
+        costs = (self._prices.bound(each, usage, tier=asked).total for each in deployments for asked in tiers)
+        return max((cost for cost in costs if cost is not None), default=None)
 
     async def recover(self, deployments: Mapping[str, Deployment]) -> int:
         """Book the calls that killed processes had begun, with what was heard of them; answers how many.

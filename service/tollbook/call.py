@@ -152,6 +152,10 @@ class Attempt:
     """Whether another attempt beside it was quicker."""
 
 
+BACKGROUND = "_background"
+"""The end of the id of the call that bills a response made in background; before it stands the id of the one that ordered it."""
+
+
 @dataclass(slots=True)
 class Call:
     """One request from a client, from its first byte to its booking."""
@@ -217,6 +221,8 @@ class Call:
     span_id: str = ""
     response: Response = field(default_factory=dict)
     """What was made, once it is complete."""
+    limits: Mapping[str, str] = field(default_factory=dict)
+    """Headers that tell what is left of the caller's own limits; they come before those of the provider."""
     continuity: Literal["replayed"] | None = None
     """Set when another deployment answers than the one that made what the call follows."""
     parent_span: tuple[str, str] | None = None

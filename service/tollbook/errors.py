@@ -10,6 +10,7 @@
     ├── NotFound            404   absent, deleted and foreign are told alike
     ├── Conflict            409   not possible in the present state
     ├── RateLimited         429   a limit of ours was reached
+    │   └── BudgetExceeded  429   there is no money left; `budget` says which, and how it stands
     ├── Unavailable         503   nothing that could serve this call is up
     └── UpstreamError             a provider failed; `kind` says how, set once by its dialect
 
@@ -163,6 +164,23 @@ class RateLimited(TollbookError):
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
+
+
+class BudgetExceeded(RateLimited):
+    """A budget has nothing left. Its facts stand in the error beside OpenAI's fields."""
+
+    type = "insufficient_quota"  # OpenAI's word for it, which clients know
+    code = "budget_exceeded"
+
+    def __init__(
+        self, message: str, *, budget: Mapping[str, Any], retry_after: float, headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(message, retry_after=retry_after, headers=headers)
+        self.budget = dict(budget)
+
+    def to_wire(self) -> dict[str, Any]:
+        """OpenAI's fields, and `budget`."""
+        return {**super().to_wire(), "budget": self.budget}
 
 
 class Unavailable(TollbookError):

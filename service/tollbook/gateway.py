@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from . import attachments, continuation, continuity, hedge, tokens, wishes
+from . import attachments, bounds, continuation, continuity, hedge, tokens, wishes
+from .access.allowances import Allowances
 from .access.keys import Caller, allow_model, may_use
 from .books import Books
 from .call import Attempt, Call, Outcome
@@ -79,10 +80,12 @@ class Gateway:
         upstream: Upstream | None = None,
         router: Router | None = None,
         makers: continuity.Table | None = None,
+        allowances: Allowances | None = None,
     ) -> None:
         self.config = config
         self.books = books
         self.router = router or Router(config, price=books.typical_cost)
+        self._allowances = allowances
         self._environment = environment
         self._upstream = upstream or Upstream()
         self._endpoints: dict[tuple[str, str, str], tuple[Deployment, Endpoint]] = {}
@@ -135,11 +138,13 @@ class Gateway:
         try:
             _note(call, request)
             allow_model(caller, call.model)
-            call.policy = self.router.route(call.model).strategy
+            route = self.router.route(call.model)
+            call.policy = route.strategy
             request, history = await recall(self.books.store, call, request, caller.scope)
             await self._makers.recall(request)
             history.maker = history.maker or self._makers.owner(request)
             plan = self.router.plan(call.model, wishes.read(request, caller, self.router, owner=history.maker))
+            await bounds.admit(self._allowances, self.books, route, call, caller, request, history)
             told = continuation.told(request, self.router.config.router)
             rival = partial(self._rival, call, plan, request, history, told) if hedge.allowed(request) else None
             seen = False

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from .access.keys import Caller
 from .books import Books
-from .call import Attempt, Call, Outcome
+from .call import BACKGROUND, Attempt, Call, Outcome
 from .config import Config, Deployment
 from .errors import Conflict, InvalidRequest, NotFound, UpstreamError
 from .providers import Endpoint
@@ -165,7 +165,7 @@ class Stored:
         except UpstreamError as error:
             failure = error
         call = Call(
-            id=f"{turn.call_id}_background",
+            id=turn.call_id + BACKGROUND,
             operation="create",
             started=turn.created,
             model=turn.model,

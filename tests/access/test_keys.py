@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,21 +16,7 @@ from tollbook.access import Caller, Keys, allow_model, may_use, presented
 from tollbook.errors import ConfigError, Conflict, Forbidden, InvalidRequest, NotFound, Unauthenticated, Unavailable
 from tollbook.storage.keys import FILE, KeyTable
 
-MASTER_KEY = "sk-the-master-key"
-
-
-@pytest.fixture(params=["disk", "memory"])
-def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KeyTable]:
-    table = KeyTable(tmp_path if request.param == "disk" else None)
-    yield table
-    table.close()
-
-
-@pytest.fixture
-def keys(table: KeyTable) -> Iterator[Keys]:
-    keys = Keys(table, master_key=MASTER_KEY)
-    yield keys
-    keys.close()
+from .conftest import MASTER_KEY, refused
 
 
 def eventually(happens: Callable[[], bool]) -> bool:
@@ -41,14 +27,6 @@ def eventually(happens: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.02)
     return True
-
-
-def refused(keys: Keys, secret: str) -> bool:
-    try:
-        keys.authenticate(secret)
-    except Unauthenticated:
-        return True
-    return False
 
 
 def elsewhere(directory: Path, statement: str) -> None:
@@ -191,6 +169,13 @@ class TestMakingKeys:
             ("models", {"alias": "a", "models": ["gpt-*", ""]}),
             ("models", {"alias": "a", "models": ["m"] * 501}),
             ("expires", {"alias": "a", "expires": 1}),
+            ("expires", {"alias": "a", "expires": 2**70}),
+            ("tags", {"alias": "a", "tags": ["\n"]}),
+            ("rpm", {"alias": "a", "rpm": 0}),
+            ("tpm", {"alias": "a", "tpm": -1}),
+            ("max_parallel_requests", {"alias": "a", "max_parallel_requests": 1.5}),
+            ("unpriced", {"alias": "a", "unpriced": "refuse"}),
+            ("content", {"alias": "a", "content": "some"}),
         ],
     )
     def test_a_value_that_cannot_be_is_named(self, keys: Keys, param: str, values: dict[str, object]) -> None:
@@ -218,14 +203,15 @@ class TestMakingKeys:
 
         rows = table.audit()
 
-        assert [(row["action"], row["actor"], row["alias"]) for row in reversed(rows)] == [
-            ("create", "cli:ann", "ci"),
-            ("block", "cli:bob", "ci"),
-            ("unblock", "master", "ci"),
-            ("revoke", "cli:ann", "ci"),
+        assert [(row["action"], row["kind"], row["actor"], row["name"]) for row in reversed(rows)] == [
+            ("create", "team", "cli:ann", "build"),
+            ("create", "key", "cli:ann", "ci"),
+            ("block", "key", "cli:bob", "ci"),
+            ("unblock", "key", "master", "ci"),
+            ("revoke", "key", "cli:ann", "ci"),
         ]
-        assert rows[-1]["details"] == {"team": "build", "models": ["gpt-*"]}
-        assert {row["key_id"] for row in rows} == {key.id}
+        assert rows[-2]["details"] == {"team": "build", "models": ["gpt-*"]}
+        assert {row["subject"] for row in rows if row["kind"] == "key"} == {key.id}
         assert all(abs(time.time_ns() - row["at"]) < 60 * 10**9 for row in rows)
         assert secret not in str(rows)
 
@@ -233,8 +219,12 @@ class TestMakingKeys:
         keys.create("ci")
         with pytest.raises(Conflict):
             keys.create("ci")
+        with pytest.raises(InvalidRequest):
+            keys.create("other", team="new", budgets=[{"amount": 1, "span": "0h"}])
 
         assert [row["action"] for row in table.audit()] == ["create"]
+        assert [key.alias for key in keys.list()] == ["ci"]
+        assert keys.teams.list() == []
 
     def test_the_last_use_is_noted(self, tmp_path: Path) -> None:
         table = KeyTable(tmp_path)

@@ -8,6 +8,7 @@ import httpx
 import openai
 import pytest
 
+from . import house as houses
 from .receiver import Collector
 from .running import MASTER, Gateway, running
 from .upstream import Upstream
@@ -77,3 +78,18 @@ def http(gateway: Gateway) -> Iterator[httpx.Client]:
 def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
     with gateway.openai() as sdk:
         yield sdk
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """One for keys, teams, budgets and limits."""
+    environment = {"TOLLBOOK_MASTER_KEY": MASTER}
+    with running(tmp_path_factory.mktemp("house"), houses.config(), environment=environment) as started:
+        yield started
+
+
+@pytest.fixture
+def master(house: Gateway) -> Iterator[httpx.Client]:
+    """Its administrator."""
+    with house.client() as client:
+        yield client

@@ -25,14 +25,15 @@ def end_user(request: Mapping[str, Any], headers: Mapping[str, str], header: str
     return next(filter(None, map(_user, (told, request.get("safety_identifier"), request.get("user")))), None)
 
 
-def tags(request: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[str, ...]:
-    """Labels of a request: `metadata.tags`, a list or a text with commas (metadata values are texts), then the header's.
+def tags(request: Mapping[str, Any], headers: Mapping[str, str], own: Iterable[str] = ()) -> tuple[str, ...]:
+    """Labels of a request: the caller's `own` (of key and team), which a client cannot push out, then `metadata.tags`, a list
+    or a text with commas (metadata values are texts), then the header's.
 
     Each once, in order; at most 32 of at most 128 characters.
     """
     metadata = request.get("metadata")
     told = metadata.get("tags") if isinstance(metadata, Mapping) else None
-    found: list[str] = []
+    found = [tag[:LONGEST_TAG] for tag in own]
     for source in (told, *(headers.get(header) for header in TAG_HEADERS)):
         found += _split(source)
     return tuple(dict.fromkeys(found))[:MOST_TAGS]

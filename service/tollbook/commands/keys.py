@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-import getpass
-import re
 import time
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from argparse import SUPPRESS, ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Any
 
-from .configured import config_argument, configured, data_dir_argument
+from . import desk
+from .desk import Desk
 from .terminal import note, say, table
 
 if TYPE_CHECKING:
-    from tollbook.access.keys import Key, Keys
+    from tollbook.access.key import Key
 
-HELP = "create, list, block and revoke virtual keys"
+HELP = "create, list, change, rotate, block and revoke virtual keys"
 
-_SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
+_POLICIES = ("allow", "warn", "block")
+_CONTENT = ("full", "metadata", "none")
+_TERMS = (
+    "alias",
+    "owner",
+    "team",
+    "models",
+    "tags",
+    "unpriced",
+    "content",
+    "rpm",
+    "tpm",
+    "max_parallel_requests",
+    "expires",
+)
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -27,65 +37,149 @@ def arguments(parser: ArgumentParser) -> None:
 
     create = verbs.add_parser("create", help="make a key; its secret goes to stdout and cannot be had again")
     create.add_argument("alias", help="a name for people")
-    create.add_argument("--owner", help="whose key it is")
-    create.add_argument("--team", help="which team its calls are booked on")
     create.add_argument(
-        "--model", action="append", default=[], metavar="NAME", help="a model it may use, * allowed; repeat for more"
+        "--budget",
+        action="append",
+        default=[],
+        type=desk.own_budget,
+        metavar="USD/WINDOW",
+        help="such as 5/day, 20/30d, 100/month@Europe/Berlin; repeat for more",
     )
-    create.add_argument(
-        "--expires", type=_expiry, metavar="WHEN", help="such as 90m, 12h, 30d, 4w, or a date such as 2030-01-31 (UTC)"
-    )
-
     show = verbs.add_parser("list", help="show the keys, without secrets")
     show.add_argument("--revoked", action="store_true", help="also those that were revoked")
-
+    one = verbs.add_parser("show", help="show a key with its budgets")
+    edit = verbs.add_parser("edit", help="change a key; what is not said stays, none takes away")
+    edit.add_argument("--alias", default=SUPPRESS, help="another name for people")
+    rotate = verbs.add_parser("rotate", help="give a key another secret, which goes to stdout")
+    rotate.add_argument(
+        "--grace",
+        type=desk.seconds,
+        default="24h",
+        metavar="SPAN",
+        help="how long the old secret is good, such as 12h; 0 ends it at once (default: %(default)s)",
+    )
     changes = {
         "block": "suspend a key",
         "unblock": "let a blocked key be used again",
         "revoke": "end a key for good; the calls it made stay in the books",
     }
     others = [verbs.add_parser(verb, help=words) for verb, words in changes.items()]
-    for other in others:
+    for other in (one, edit, rotate, *others):
         other.add_argument("key", help="its id or alias")
-    for verb in (create, show, *others):
-        config_argument(verb)
-        data_dir_argument(verb)
+    for verb in (create, edit):
+        _terms(verb)
+    desk.json_argument(create, show, one, edit, rotate)
+    desk.places(create, show, one, edit, rotate, *others)
+
+
+def _terms(parser: ArgumentParser) -> None:
+    """What may be said of a key. What is not given is no attribute at all."""
+    add: Any = parser.add_argument
+    add("--owner", default=SUPPRESS, type=desk.text_or_none, help="whose key it is")
+    add("--team", default=SUPPRESS, type=desk.text_or_none, help="its team, whose terms hold for it, too")
+    add(
+        "--model",
+        dest="models",
+        default=SUPPRESS,
+        action="append",
+        metavar="NAME",
+        help="a model it may use, * allowed; repeat for more; none: all",
+    )
+    add("--tag", dest="tags", default=SUPPRESS, action="append", help="a tag of its calls; repeat for more")
+    add("--unpriced", default=SUPPRESS, choices=_POLICIES, help="what becomes of models whose price is not known")
+    add("--content", default=SUPPRESS, choices=_CONTENT, help="what of its calls may be kept")
+    add("--rpm", default=SUPPRESS, type=desk.count_or_none, metavar="N", help="requests a minute")
+    add("--tpm", default=SUPPRESS, type=desk.count_or_none, metavar="N", help="tokens a minute")
+    add(
+        "--max-parallel",
+        dest="max_parallel_requests",
+        default=SUPPRESS,
+        type=desk.count_or_none,
+        metavar="N",
+        help="requests at the same time",
+    )
+    add(
+        "--expires",
+        default=SUPPRESS,
+        type=desk.moment,
+        metavar="WHEN",
+        help="such as 90m, 12h, 30d, 4w, or a date such as 2030-01-31 (UTC)",
+    )
 
 
 def run(args: Namespace) -> int:
-    with _keys(args) as keys:
+    with desk.opened(args) as opened:
+        keys = opened.keys
         match args.verb:
             case "create":
-                secret, key = keys.create(
-                    args.alias,
-                    owner=args.owner,
-                    team=args.team,
-                    models=args.model,
-                    expires=args.expires,
-                    actor=_actor(),
-                )
-                note(f"{key.alias} ({key.id}). This is its secret; it is not shown again:")
-                say(secret)
+                terms = _told(args)
+                _warn(opened, terms)
+                secret, key = keys.create(args.alias, budgets=args.budget, actor=desk.actor(), **terms)
+                _give(opened, args, key, secret)
             case "list":
-                _draw(keys.list(revoked=args.revoked))
+                _list(args, keys.list(revoked=args.revoked))
+            case "show":
+                _show(opened, args, keys.find(args.key))
+            case "edit":
+                terms = _told(args)
+                _warn(opened, terms)
+                _show(opened, args, keys.change(args.key, actor=desk.actor(), **terms))
+            case "rotate":
+                secret, key, until = keys.rotate(args.key, grace=args.grace, actor=desk.actor())
+                _give(opened, args, key, secret, until)
             case "revoke":
-                say(f"revoked {keys.revoke(args.key, actor=_actor())}")
+                say(f"revoked {keys.revoke(args.key, actor=desk.actor())}")
             case verb:
-                say(f"{verb}ed {keys.block(args.key, verb == 'block', actor=_actor())}")
+                say(f"{verb}ed {keys.block(args.key, verb == 'block', actor=desk.actor())}")
     return 0
 
 
-@contextmanager
-def _keys(args: Namespace) -> Iterator[Keys]:
-    from tollbook.access.keys import Keys
-    from tollbook.storage.keys import KeyTable
-
-    with closing(KeyTable(configured(args).data_dir)) as opened:
-        yield Keys(opened)
+def _told(args: Namespace) -> dict[str, Any]:
+    """The terms that were given. The one value "none" empties a list."""
+    skip = ("alias",) if args.verb == "create" else ()
+    terms = {name: getattr(args, name) for name in _TERMS if hasattr(args, name) and name not in skip}
+    return {name: () if value == ["none"] else value for name, value in terms.items()}
 
 
-def _draw(keys: list[Key]) -> None:
-    columns = ("Alias", "Id", "Ends in", "Owner", "Team", "Models", "Created", "Expires", "Last used", "State")
+def _warn(opened: Desk, terms: dict[str, Any]) -> None:
+    opened.warn_of_models(terms.get("models", ()))
+    opened.warn_of_team(terms.get("team"))
+
+
+def _give(opened: Desk, args: Namespace, key: Key, secret: str, until: int | None = None) -> None:
+    """A new secret: alone on stdout, so that a script can take it."""
+    if args.json:
+        from tollbook.access import shown
+
+        desk.say_json(shown.key(key, secret=secret, until=until, budgets=opened.budgets_of("key", key.id, key.alias)))
+        return
+    note(f"{key.alias} ({key.id}). This is its secret; it is not shown again:")
+    say(secret)
+    if until is not None:
+        note(
+            f"The old one is good until {desk.when(until)} UTC." if until > time.time_ns() else "The old one has ended."
+        )
+
+
+def _list(args: Namespace, keys: list[Key]) -> None:
+    if args.json:
+        from tollbook.access import shapes, shown
+
+        desk.say_json(shapes.KeyList(data=[shown.key(key) for key in keys]))
+        return
+    columns = (
+        "Alias",
+        "Id",
+        "Ends in",
+        "Owner",
+        "Team",
+        "Models",
+        "Limits",
+        "Created",
+        "Expires",
+        "Last used",
+        "State",
+    )
     rows = [
         (
             key.alias,
@@ -94,9 +188,10 @@ def _draw(keys: list[Key]) -> None:
             key.owner or "",
             key.team or "",
             ", ".join(key.models) or "all",
-            _when(key.created),
-            _when(key.expires),
-            _when(key.last_used),
+            _limits(key),
+            desk.when(key.created),
+            desk.when(key.expires),
+            desk.when(key.last_used),
             _state(key),
         )
         for key in keys
@@ -107,6 +202,38 @@ def _draw(keys: list[Key]) -> None:
         note("no keys")
 
 
+def _show(opened: Desk, args: Namespace, key: Key) -> None:
+    budgets = opened.budgets_of("key", key.id, key.alias)
+    if args.json:
+        from tollbook.access import shown
+
+        desk.say_json(shown.key(key, budgets=budgets))
+        return
+    lines = {
+        "alias": key.alias,
+        "id": key.id,
+        "secret": f"…{key.hint}",
+        "owner": key.owner or "",
+        "team": key.team or "",
+        "models": ", ".join(key.models) or "all",
+        "tags": ", ".join(key.tags),
+        "unpriced": key.unpriced,
+        "content": key.content,
+        "limits": _limits(key),
+        "budgets": desk.left_of(budgets),
+        "created": desk.when(key.created),
+        "expires": desk.when(key.expires),
+        "last used": desk.when(key.last_used),
+        "state": _state(key),
+    }
+    desk.sheet(lines)
+
+
+def _limits(key: Key) -> str:
+    together = f"{key.max_parallel_requests} at a time" if key.max_parallel_requests is not None else ""
+    return ", ".join(filter(None, (desk.per_minute(key.rpm, key.tpm), together)))
+
+
 def _state(key: Key) -> str:
     if key.revoked is not None:
         return "revoked"
@@ -115,30 +242,3 @@ def _state(key: Key) -> str:
     if key.expires is not None and key.expires <= time.time_ns():
         return "expired"
     return "active"
-
-
-def _when(nanoseconds: int | None) -> str:
-    if nanoseconds is None:
-        return ""
-    return datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def _expiry(text: str) -> int:
-    """Nanoseconds since 1970. A date means its first moment in UTC."""
-    if span := re.fullmatch(r"([1-9][0-9]{0,5})([mhdw])", text):
-        return time.time_ns() + int(span[1]) * _SECONDS[span[2]] * 1_000_000_000
-    try:
-        day = date.fromisoformat(text)
-    except ValueError as error:
-        raise ArgumentTypeError("such as 90m, 12h, 30d, 4w, or a date such as 2030-01-31") from error
-    moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return int(moment.timestamp()) * 1_000_000_000
-
-
-def _actor() -> str:
-    """Who to name in the audit."""
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):
-        # A container's user may have no name.
-        return "cli"

@@ -13,6 +13,7 @@ _BOOKS = "the books are kept in the data directory, see --data-dir"
 _ONE_GATEWAY = "the state of routing is kept in the gateway itself"
 _OTEL = "telemetry is set by the OTEL_* variables and the telemetry section"
 _KEYS = "limits belong to keys, see `tollbook keys`"
+_BUDGETS = "use budgets"
 _NO_CACHE = "answers are never cached"
 
 
@@ -48,7 +49,7 @@ PARAMS: Mapping[str, str] = {
     **_keys("set SSL_CERT_FILE in the environment to trust another authority", "ssl_verify", "ssl_certificate"),
     **_keys("use a simulated/… model", "mock_response", "mock_timeout", "mock_tool_calls"),
     **_keys("use rpm and tpm", "itpm", "otpm", "rpd", "tpd"),
-    **_keys(_KEYS, "max_budget", "budget_duration", "soft_budget"),
+    **_keys("use budgets with the name of the model", "max_budget", "budget_duration", "soft_budget"),
     **_keys("use drop_params", "additional_drop_params", "allowed_openai_params"),
     **_keys("use tags", "tag_regex"),
     **_keys("the client decides", "stream", "cache"),
@@ -155,7 +156,7 @@ ROUTER: Mapping[str, str] = {
     **_keys("it is always so: a retry chooses among the others by the strategy", "enable_weighted_failover"),
     **_keys("set max_parallel_requests of the deployment", "default_max_parallel_requests"),
     **_keys("set it for each deployment", "default_litellm_params"),
-    **_keys(_KEYS, "provider_budget_config"),
+    **_keys(_BUDGETS, "provider_budget_config"),
     **_keys(
         "",
         "alerting_config",
@@ -209,11 +210,14 @@ LITELLM: Mapping[str, str] = {
     **_keys("keys are stored hashed and never logged", "redact_user_api_key_info"),
     **_keys("GET /v1/calls/{id} tells the cost of any call", "include_cost_in_streaming_usage"),
     **_keys("say discount and margin in prices", "cost_discount_config", "cost_margin_config"),
-    **_keys("an unknown price is booked as unpriced", "block_requests_for_models_without_pricing"),
+    **_keys(
+        "an unknown price is booked as unpriced; a key may refuse it: tollbook keys create --unpriced block",
+        "block_requests_for_models_without_pricing",
+    ),
+    **_keys(_BUDGETS, "budget_duration", "max_budget", "budget_exceeded_status_code"),
+    **_keys("use general_settings.end_user_budget", "max_end_user_budget", "max_end_user_budget_id"),
     **_keys(
         _KEYS,
-        "budget_duration",
-        "budget_exceeded_status_code",
         "default_internal_user_params",
         "default_key_generate_params",
         "default_max_internal_user_budget",
@@ -221,9 +225,6 @@ LITELLM: Mapping[str, str] = {
         "default_team_settings",
         "internal_user_budget_duration",
         "key_generation_settings",
-        "max_budget",
-        "max_end_user_budget",
-        "max_end_user_budget_id",
         "max_internal_user_budget",
         "max_ui_session_budget",
         "upperbound_key_generate_params",
@@ -306,7 +307,10 @@ GENERAL: Mapping[str, str] = {
     **_keys("the call id is in a header of every answer", "include_call_id_in_error_body"),
     **_keys(_KEYS, "max_parallel_requests", "global_max_parallel_requests", "max_in_flight_requests_per_worker"),
     **_keys(
-        _KEYS, "disable_budget_reservation", "fail_closed_budget_enforcement", "fail_closed_rate_limit_enforcement"
+        "budgets are always reserved, and refuse when they cannot be read",
+        "disable_budget_reservation",
+        "fail_closed_budget_enforcement",
+        "fail_closed_rate_limit_enforcement",
     ),
     **_keys("use end_user_header", "user_header_mappings"),
     **_keys("use max_parallel_requests of each deployment", "coordination_redis"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from tollbook.errors import ConfigError
 
 from . import environment as env
 from . import foreign, schema
+from .budgets import Budget, Limit
 from .deployments import Inherited, deployments, routes
 from .own_prices import price_entries
 from .problems import Problems, Steps, Wrong, suggestion
@@ -80,6 +81,7 @@ def _read(top: Value, environment: Mapping[str, str], source: Path | None) -> Co
         entries = [top.child("model_list", None).child(index, entry) for index, entry in enumerate(offered)]
     found = deployments(entries, inherited)
     data_dir = general.pop("data_dir", None)
+    for_end_users = general.pop("end_user_budget", None)
     config = Config(
         routes=routes(found, router.routing_strategy),
         deployments={deployment.id: deployment for deployment in found},
@@ -88,6 +90,8 @@ def _read(top: Value, environment: Mapping[str, str], source: Path | None) -> Co
         ),
         router=router,
         telemetry=TelemetrySettings(**settings("telemetry", schema.TELEMETRY, {})),
+        budgets=_budgets((*said.get("budgets", ()), for_end_users), problems),
+        limits=_limits(said.get("limits", ()), problems),
         prices=price_entries(said.get("prices", ())),
         data_dir=_data_dir(environment) or data_dir or DEFAULT_DATA_DIR,
         source=source,
@@ -96,6 +100,25 @@ def _read(top: Value, environment: Mapping[str, str], source: Path | None) -> Co
     if "model_list" in said and len(found) == len(entries):
         _check_names(config, said, problems)
     return config
+
+
+def _budgets(found: Iterable[Budget | None], problems: Problems) -> tuple[Budget, ...]:
+    """Those that are right. Two of one name would have the same books."""
+    named: dict[str, Budget] = {}
+    for budget in found:
+        if budget is not None and named.setdefault(budget.name, budget) is not budget:
+            problems.add(("budgets",), f'two budgets are called "{budget.name}"; give each a name of its own')
+    return tuple(named.values())
+
+
+def _limits(found: Iterable[Limit | None], problems: Problems) -> tuple[Limit, ...]:
+    """Those that are right, one for each subject."""
+    of: dict[tuple[str, str], Limit] = {}
+    for limit in found:
+        if limit is not None and of.setdefault((limit.scope, limit.subject), limit) is not limit:
+            whose = f"{limit.scope} {limit.subject}".strip()
+            problems.add(("limits",), f"two limits are for {whose}; make one of them")
+    return tuple(of.values())
 
 
 def _data_dir(environment: Mapping[str, str]) -> Path | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from . import foreign, price_list, prices
+from .budgets import read_budget, read_end_user_budget, read_limit
 from .problems import Wrong, suggestion
 from .reading import (
     Reader,
@@ -174,6 +175,8 @@ GENERAL: Keys = {
     "end_user_header": _header_name,
     "max_request_size_mb": number(above=True),
     "drop_params": flag,
+    "budget_output_tokens": whole(least=1),
+    "end_user_budget": read_end_user_budget,
 }
 GENERAL_SYNONYMS = {"user_header_name": "end_user_header", "content_retention_days": "retention_days"}
 
@@ -489,6 +492,8 @@ TOP: Keys = {
     "litellm_settings": _as_given,
     "general_settings": _as_given,
     "telemetry": _as_given,
+    "budgets": list_of(read_budget),
+    "limits": list_of(read_limit),
 }
 
 

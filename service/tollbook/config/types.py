@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from .budgets import Budget, Limit
 from .price_list import NO_TERMS, PriceEntry, Terms
 
 Strategy = Literal[
@@ -125,6 +126,8 @@ class GeneralSettings:
     """Lower case. The request header that names the end user, before `safety_identifier` and `user` of the body."""
     max_request_size_mb: float = 20.0
     drop_params: bool = False
+    budget_output_tokens: int = 16_384
+    """Output tokens that a call is expected to have at the most, where it does not say `max_output_tokens`."""
 
     @property
     def max_request_bytes(self) -> int:
@@ -213,6 +216,8 @@ class Config:
     general: GeneralSettings = field(default_factory=GeneralSettings)
     router: RouterSettings = field(default_factory=RouterSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    budgets: tuple[Budget, ...] = ()
+    limits: tuple[Limit, ...] = ()
     prices: tuple[PriceEntry, ...] = ()
     """The operator's own price list, in the order of the file."""
     data_dir: Path = DEFAULT_DATA_DIR

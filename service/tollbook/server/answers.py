@@ -43,6 +43,9 @@ def headers_of(call: Call) -> dict[str, str]:
         if attempt.upstream_request_id:
             found["x-request-id"] = attempt.upstream_request_id
         found.pop("retry-after", None)  # told on success too by some; it is a client's business only with an error
+    if call.limits:
+        # Half of the provider's limits beside half of ours would be neither.
+        found = {name: value for name, value in found.items() if not name.startswith("x-ratelimit-")} | {**call.limits}
     found["x-tollbook-attempts"] = str(len(call.attempts))
     if call.continuity:
         found["x-tollbook-continuity"] = call.continuity

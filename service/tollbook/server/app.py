@@ -21,13 +21,16 @@ from litestar.response import Response
 from litestar.types import ASGIApp
 
 from tollbook import tokens
+from tollbook.access.allowances import Allowances
 from tollbook.access.keys import Keys
 from tollbook.books import Books
+from tollbook.call import Observer
 from tollbook.config import Config
-from tollbook.errors import ConfigError, TollbookError, Unavailable
+from tollbook.errors import ConfigError, TollbookError
 from tollbook.gateway import Gateway
 from tollbook.pricing.book import PriceBook
 from tollbook.storage import Store, connect_store, open_store
+from tollbook.storage.allowances import AllowanceTable
 from tollbook.storage.keys import KeyTable
 from tollbook.storage.makers import MakerTable
 from tollbook.storage.prices import PriceTable
@@ -37,12 +40,10 @@ from tollbook.version import VERSION
 from . import admin, errors, metrics, routes
 from .answers import KEEP_ALIVE
 from .gate import Gate
+from .recovery import recover
 from .reload import Reload, on_hangup
 
 _log = logging.getLogger("tollbook")
-
-RECOVERY = 10.0
-"""Seconds between two looks for what killed workers had begun."""
 
 
 @get(["/health/live", "/healthz"], sync_to_thread=False)
@@ -81,30 +82,37 @@ def create_app(
         settings = config.general
         table = KeyTable(data_dir)
         keys = Keys(table, master_key=settings.master_key)
+        keys.configure(config.budgets, config.limits)
         keys.watch()
+        counts = AllowanceTable(data_dir)
+        allowances = Allowances(counts, keys, output_tokens=settings.budget_output_tokens)
         price_table = PriceTable(data_dir)
         book = PriceBook(table=price_table, keeps=True)
         book.warm(config.deployments.values(), config.prices)
-        observers = [telemetry.observer] if telemetry.observer is not None else []
+        observers: list[Observer] = [allowances]
+        if telemetry.observer is not None:
+            observers.append(telemetry.observer)
         telemetry.open(models=metrics.spelt_out(config), known=partial(metrics.known, book))
         telemetry.watch("lag", partial(metrics.lag, store))
         makers = None if data_dir is None else MakerTable(data_dir)
-        gateway = Gateway(config, books=Books(store, book, observers), environment=environment, makers=makers)
-        app.state.access, app.state.gateway = keys, gateway
-        reload = Reload(gateway, book, environment)
+        books = Books(store, book, observers)
+        gateway = Gateway(config, books=books, environment=environment, makers=makers, allowances=allowances)
+        app.state.access, app.state.allowances, app.state.gateway = keys, allowances, gateway
+        reload = Reload(gateway, book, keys, environment)
 
         async def again() -> None:
             await reload()
             telemetry.reconfigure(metrics.spelt_out(gateway.config))
 
         tokens.warm()
-        recovery = asyncio.create_task(_recover(gateway, book, again=worker is not None))
+        recovery = asyncio.create_task(recover(gateway, book, allowances, again=worker is not None))
         try:
             with on_hangup(lambda: gateway.books.later(again())):
                 yield
         finally:
             recovery.cancel()
             await gateway.close()
+            await asyncio.to_thread(counts.close)
             if makers is not None:
                 makers.close()
             keys.close()
@@ -141,22 +149,6 @@ def create_app(
         on_app_init=[_plain],
     )
     return cast("ASGIApp", telemetry.wrap(Gate(cast("ASGIApp", app), open_to_all=config.general.master_key is None)))
-
-
-async def _recover(gateway: Gateway, book: PriceBook, *, again: bool) -> None:
-    """Book what killed processes had begun: at the start, and `again` and again where other workers may be killed."""
-    await book.ready()
-    while True:
-        try:
-            found = await gateway.books.recover(gateway.config.deployments)
-        except Unavailable as failure:
-            _log.warning("What killed processes had begun is not booked yet: %s", failure)
-        else:
-            if found:
-                _log.warning("%d calls of a killed process are booked, with estimated usage", found)
-            if not again:
-                return
-        await asyncio.sleep(RECOVERY)
 
 
 def _store(config: Config, data_dir: Path | None, worker: str | None) -> Store:

@@ -20,7 +20,7 @@ from tollbook.telemetry import Telemetry
 from tollbook.telemetry.board import clear
 from tollbook.telemetry.meter import Reading
 
-from .admin import administrator
+from .admin.door import administrator
 
 _SIMULATED = frozenset({"echo", "story", "reasoner", "tools"})
 

@@ -1,7 +1,7 @@
 """Another configuration for a gateway that runs: read, checked, then swapped - or refused, and the old one goes on.
 
-Models, their deployments and the router's settings are swapped. What is fixed at the start (master key, data directory,
-retention, telemetry, size of requests) stays as it was; the log says when the file wants it otherwise.
+Models, their deployments, the router's settings, budgets and limits are swapped. What is fixed at the start (master key, data
+directory, retention, telemetry, size of requests) stays as it was; the log says when the file wants it otherwise.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
+from tollbook.access.keys import Keys
 from tollbook.config import Config, load_config
 from tollbook.errors import TollbookError
 from tollbook.gateway import Gateway
@@ -26,8 +27,9 @@ _log = logging.getLogger("tollbook")
 class Reload:
     """Reads a gateway's file again. One at a time, in the order they are asked for."""
 
-    def __init__(self, gateway: Gateway, prices: PriceBook, environment: Mapping[str, str]) -> None:
+    def __init__(self, gateway: Gateway, prices: PriceBook, keys: Keys, environment: Mapping[str, str]) -> None:
         self._gateway = gateway
+        self._keys = keys
         self._prices = prices
         self._environment = environment
         self._lock = asyncio.Lock()
@@ -51,6 +53,7 @@ class Reload:
                 if before != after:
                     _log.warning("%s has changed; that takes effect when the gateway is started again", name)
             self._gateway.reload(replace(new, general=old.general, telemetry=old.telemetry, data_dir=old.data_dir))
+            await asyncio.to_thread(self._keys.configure, new.budgets, new.limits)
             _log.warning("configuration reloaded: %d models, %d deployments", len(new.routes), len(new.deployments))
 
     def _read(self, old: Config) -> Config:

@@ -50,6 +50,7 @@ async def admit(request: Asked, call: Call) -> Caller:
     keys = cast("Keys", request.app.state.access)
     caller = keys.authenticate(presented(request.headers))
     call.key_id, call.key_alias, call.team = caller.key_id, caller.alias, caller.team
+    call.keep = caller.content
     return caller
 
 
@@ -112,7 +113,7 @@ async def create_response(request: Asked) -> ASGIApp:
         if request.query_params.get("stream") in ("true", "1"):
             body["stream"] = True
         call.end_user = end_user(body, request.headers, gateway.config.general.end_user_header)
-        call.tags = tags(body, request.headers)
+        call.tags = tags(body, request.headers, caller.tags)
         call.task = task(body)
         call.metadata = body.get("metadata") or {}
         if body.get("stream"):
