@@ -29,7 +29,7 @@ LAYERS: list[set[str]] = [
     {"hedge", "bounds", "drain"},
     {"gateway"},
     {"facade"},
-    {"server"},
+    {"server", "demo"},
     {"commands"},
     {"__main__"},
     {"tollbook_analytics"},

@@ -12,6 +12,7 @@ from .commands import (
     budgets,
     check,
     dashboard,
+    demo,
     doctor,
     keys,
     prices,
@@ -29,6 +30,7 @@ from .errors import TollbookError
 COMMANDS = {
     "serve": serve,
     "up": up,
+    "demo": demo,
     "check": check,
     "doctor": doctor,
     "keys": keys,

@@ -251,7 +251,7 @@ class Gateway:
                     if draft.has_output and attempt.first_output is None:
                         attempt.first_output = now
                         call.first_output = call.first_output or now
-                    if now - told >= _TELL and not draft.done:
+                    if draft.has_output and now - told >= _TELL and not draft.done:
                         told = now
                         self.books.store.heard(call, attempt, draft.tokens_heard)
                     held += frames

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -68,8 +68,9 @@ class _Answer:
 class Upstream:
     """Sends requests to providers. One instance serves any number of event loops; `aclose` closes this loop's connections."""
 
-    def __init__(self, *, connections: int = 1000) -> None:
+    def __init__(self, *, connections: int = 1000, clock: Callable[[], int] = time_ns) -> None:
         self._connections = connections
+        self._clock = clock
         self._transports: dict[asyncio.AbstractEventLoop, httpx.AsyncBaseTransport] = {}
 
     async def ask(
@@ -95,7 +96,7 @@ class Upstream:
             try:
                 async with clock.until_first():
                     answer = await stack.enter_async_context(self._send(endpoint, body, stream, headers, timeouts))
-                attempt.first_byte = time_ns()
+                attempt.first_byte = self._clock()
                 attempt.status_code = answer.status
                 attempt.headers = _forwarded(answer.headers)
                 attempt.upstream_request_id = _request_id(answer.headers)

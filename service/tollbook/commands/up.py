@@ -81,7 +81,7 @@ def run(args: Namespace) -> int:
         end = time.monotonic() + _PATIENCE
         while not asked and all(process.poll() is None for process in processes):
             if waiting:
-                waiting = [place for place in waiting if not _answers(*place)]
+                waiting = [place for place in waiting if not answers(*place)]
                 if not waiting:
                     _greet(config, url, dashboard_port, secret)
                 elif time.monotonic() > end:
@@ -137,7 +137,8 @@ def _free(port: int, option: str) -> int:
         return free
 
 
-def _answers(port: int, path: str) -> bool:
+def answers(port: int, path: str) -> bool:
+    """Whether somebody answers there, with 200."""
     with closing(http.client.HTTPConnection(_HOST, port, timeout=2)) as connection:
         try:
             connection.request("GET", path)

@@ -17,11 +17,12 @@ with it works with them. The model name says how it behaves:
     simulated/story:cached=50             says that half of its input came from a cache
     simulated/story:written=20            says that a fifth of its input was written to one
     simulated/echo:scale=40               says that each word of its input was 40 tokens (with `spread=3`: of its output 3)
+    simulated/story:vary=1                is between a fifth and all of its length, as the request happens to have it
     simulated/echo:tier=flex              says that this tier served it
     simulated/echo:searches=2             says that it searched the web twice
 
 Any other name behaves as `echo`. The same settings can be given to a deployment as `litellm_params.extra_body.simulate`;
-there `provider` also says as which provider it is booked. Otherwise one token is one word.
+there `provider` also says as which provider it is booked, and `model` which model answered. Otherwise one token is one word.
 """
 
 from __future__ import annotations
@@ -113,6 +114,9 @@ class Behaviour:
         self.call = self._call()
         self.thought = "The question is clear. I will answer it in one go." if self.kind == "reasoner" else ""
         self.text = "" if self.call else self._answer()
+        if "vary" in options and not body.get("response_format"):
+            words = self.text.split(" ")
+            self.text = " ".join(words[: max(1, len(words) * (20 + int(self.digest[:4], 16) % 81) // 100)])
         limit = body.get("max_completion_tokens") or body.get("max_tokens")
         words = self.text.split(" ")
         self.finish = "tool_calls" if self.call else "stop"
@@ -187,7 +191,13 @@ class Behaviour:
 
     def _envelope(self, kind: str) -> dict[str, Any]:
         tier = {"service_tier": self._options["tier"]} if "tier" in self._options else {}
-        return {"id": f"chatcmpl-{self.digest[:24]}", "object": kind, "created": 0, "model": self.kind, **tier}
+        return {
+            "id": f"chatcmpl-{self.digest[:24]}",
+            "object": kind,
+            "created": 0,
+            "model": self._options.get("model", self.kind),
+            **tier,
+        }
 
     def _chunk(self, fields: dict[str, Any]) -> bytes:
         return b"data: " + encode({**self._envelope("chat.completion.chunk"), **fields}) + b"\n\n"

@@ -15,9 +15,12 @@ _random = random.Random()  # noqa: S311 - ids carry no secret: authority is the 
 os.register_at_fork(after_in_child=_random.seed)
 
 
-def make_id(prefix: str) -> str:
-    """48 bits of milliseconds, then 80 random bits, as 32 hex digits: ids sort by the time they were made (RFC 9562 §5.7)."""
-    return f"{prefix}_{time.time_ns() // 1_000_000:012x}{_random.getrandbits(80):020x}"
+def make_id(prefix: str, *, at: int | None = None) -> str:
+    """48 bits of milliseconds, then 80 random bits, as 32 hex digits: ids sort by the time they were made (RFC 9562 §5.7).
+
+    `at` is that time in nanoseconds since 1970, if it is not now.
+    """
+    return f"{prefix}_{(time.time_ns() if at is None else at) // 1_000_000:012x}{_random.getrandbits(80):020x}"
 
 
 def time_of(identifier: str) -> int | None:
